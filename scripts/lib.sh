@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: MIT
+# Shared by the commands in this folder: source it, it runs nothing.
+# shellcheck shell=bash
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/wr-nvidia-k8s
+export PYTHONPATH=$TOP/scripts${PYTHONPATH:+:$PYTHONPATH}
+
+# The interpreter everything on the host runs on: Debian's own where there is one, so that a developer's
+# pyenv or conda neither helps nor hurts.
+host_python() {
+    local candidate
+    for candidate in /usr/bin/python3 python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "error: expected Python 3.10 or later as /usr/bin/python3 or on PATH, found none; install python3" >&2
+    return 69
+}
+
+# ensure_apt PACKAGE...: install the Debian packages that are missing. Exit 69 (EX_UNAVAILABLE) names them where that cannot be done.
+ensure_apt() {
+    local missing=() package sudo=()
+    for package; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! sudo -n true 2>/dev/null; then
+            echo "error: these Debian packages are missing: ${missing[*]}" >&2
+            echo "       install them with: sudo apt-get install ${missing[*]}" >&2
+            return 69
+        fi
+        sudo=(sudo -n)
+    fi
+    echo "installing Debian packages: ${missing[*]}" >&2
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Create or refresh the cached virtual environment of the tests and tools, and set VENV to it.
+# It is keyed by what it holds: a changed requirement makes a new one, and two checkouts can share one.
+ensure_venv() {
+    local python key
+    python=$(host_python)
+    "$python" -c 'import ensurepip' 2>/dev/null || ensure_apt python3-venv
+    key=$({ "$python" --version; cat "$TOP/tests/requirements.txt"; } | sha256sum | cut -c1-16)
+    VENV=$CACHE/venv/$key
+    [ -e "$VENV/.complete" ] && return
+    echo "making a virtual environment for the tests and tools" >&2
+    rm -rf "$VENV"
+    "$python" -m venv "$VENV"
+    "$VENV/bin/pip" install --quiet --disable-pip-version-check -r "$TOP/tests/requirements.txt"
+    touch "$VENV/.complete"
+}
