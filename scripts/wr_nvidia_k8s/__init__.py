@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The logic behind the commands in scripts/."""
