@@ -95,7 +95,7 @@ class BuildUser:
             os.chown(path, self._account.pw_uid, self._account.pw_gid)
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """The command's whole environment: the caller's PATH and Python settings must not leak into a build."""
+        """The command's whole environment: nothing of the caller's PATH or Python settings leaks in."""
         env = {
             "PATH": PATH,
             "HOME": str(self.writable[0]),
@@ -110,7 +110,7 @@ class BuildUser:
         return env
 
     def command(self, argv: Sequence[str], cwd: Path) -> tuple[list[str], dict[str, str]]:
-        """``argv`` wrapped to run as the user in ``cwd``, and what the wrapper itself needs in its environment."""
+        """``argv`` wrapped to run as the user in ``cwd``, and what the wrapper needs in its environment."""
         if self._account is None:
             return list(argv), {}
         closed: list[str] = []
