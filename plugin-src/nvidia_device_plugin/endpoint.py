@@ -82,6 +82,7 @@ class Endpoint:
         if self._server:
             await self._server.stop(None)
             self._server = None
+            logging.info("Stopped serving '%s' on %s", RESOURCE, self.path)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -24,7 +24,7 @@ from nvidia_device_plugin.systemd import Notifier
 
 _RETRY_SECONDS = 0.02
 # A socket that nobody answers at for so long was left behind; the next kubelet replaces it, which wakes us.
-_FAST_RETRIES = 500
+_FAST_RETRIES = 100
 _SLOW_RETRY_SECONDS = 1.0
 _LONGEST_REFUSAL_SECONDS = 30.0
 
@@ -63,7 +63,6 @@ class Session:
             finally:
                 reader.cancel()
                 await self._endpoint.stop()
-                logging.info("Stopped serving '%s' on %s", RESOURCE, self._endpoint.path)
 
     async def _reconcile(self) -> float | None:
         """Bring about what must be; returns the seconds after which to try again, None for not at all."""

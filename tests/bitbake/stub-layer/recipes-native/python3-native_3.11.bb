@@ -1,0 +1,44 @@
+SUMMARY = "Debian's interpreter as the build's python3-native"
+LICENSE = "CLOSED"
+
+DEBIAN_PACKAGES = "\
+    libpython3.11-minimal \
+    libpython3.11-stdlib \
+    python3.11-minimal \
+"
+
+inherit native python3-dir
+
+INHIBIT_DEFAULT_DEPS = "1"
+
+do_unpack[cleandirs] += "${WORKDIR}/debian"
+stub_debian_unpack() {
+    for package in ${DEBIAN_PACKAGES}; do
+        dpkg-deb --extract ${STUB_DEBS}/amd64/${package}_*.deb ${WORKDIR}/debian
+    done
+}
+python do_unpack:append() {
+    bb.build.exec_func("stub_debian_unpack", d)
+}
+
+do_install() {
+    root=${WORKDIR}/debian
+    stdlib=${D}${libdir}/${PYTHON_DIR}
+    # The interpreter finds its library from where it stands, so a copy is a whole installation of its own.
+    install -D -m 0755 $root/usr/bin/${PYTHON_DIR} ${D}${bindir}/python3-native/${PYTHON_DIR}
+    ln -s ${PYTHON_DIR} ${D}${bindir}/python3-native/python3
+    ln -s python3-native/python3 ${D}${bindir}/nativepython3
+    install -d $stdlib/site-packages
+    cp -dR --preserve=mode $root/usr/lib/${PYTHON_DIR}/. $stdlib/
+
+    # Debian's layout (dist-packages, /usr/local) becomes upstream's, which OE-core keeps.
+    rm -f $stdlib/sitecustomize.py $stdlib/EXTERNALLY-MANAGED $stdlib/_distutils_system_mod.py
+    sed -i "s/dist-packages/site-packages/; s/ENABLE_USER_SITE = None/ENABLE_USER_SITE = False/" $stdlib/site.py
+    # The prefix is the build configuration's, so that _PYTHON_SYSCONFIGDATA_NAME makes installations for the
+    # target, as OE-core's own python3-native does.
+    sed -i -e "s/prefix_scheme = 'posix_local'/prefix_scheme = 'posix_prefix'/" \
+        -e "/^            _init_posix(_CONFIG_VARS)/a \
+\            for base in ('installed_base', 'base', 'installed_platbase', 'platbase'):\n\
+                _CONFIG_VARS[base] = _CONFIG_VARS['prefix']" $stdlib/sysconfig.py
+    sed -i "s|'\(exec_\)\?prefix': '/usr'|'\1prefix': '${prefix}'|" $stdlib/_sysconfigdata__*-linux-gnu.py
+}

@@ -1,0 +1,12 @@
+SUMMARY = "Debian's libdw, which OE-core's dwarfsrcfiles is built on"
+LICENSE = "CLOSED"
+
+inherit native
+
+INHIBIT_DEFAULT_DEPS = "1"
+PROVIDES = "${PN} elfutils-native"
+
+# The host compiler finds libdw-dev by itself.
+do_install() {
+    [ -e /usr/include/elfutils/libdw.h ] || bbfatal "expected elfutils/libdw.h: install Debian's libdw-dev"
+}

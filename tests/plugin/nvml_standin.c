@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The part of NVIDIA's management library that the plugin calls, with three cards and no driver. Names,
+ * structure and codes are those of the NVML API reference; every call checks what it is given, as the
+ * real one does, and refuses to work before nvmlInit and after nvmlShutdown.
+ *
+ * NVML_STANDIN_INIT: what nvmlInit returns. NVML_STANDIN_COUNT: how many cards there are, at most 3.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, INSUFFICIENT_SIZE = 7 };
+
+typedef struct {
+	char busIdLegacy[16];
+	unsigned domain, bus, device, pciDeviceId, pciSubSystemId;
+	char busId[32];
+} pci_info;
+
+static int initialized;
+static int cards[3] = { 0, 1, 2 };
+
+static unsigned count(void)
+{
+	const char *text = getenv("NVML_STANDIN_COUNT");
+	return text ? (unsigned)atoi(text) : 3;
+}
+
+static int check(const void *handle)
+{
+	if (!initialized)
+		return UNINITIALIZED;
+	return (int *)handle >= cards && (int *)handle < cards + count() ? SUCCESS : INVALID_ARGUMENT;
+}
+
+static int put(char *to, unsigned length, const char *text)
+{
+	if (strlen(text) >= length)
+		return INSUFFICIENT_SIZE;
+	strcpy(to, text);
+	return SUCCESS;
+}
+
+int nvmlInitWithFlags(unsigned flags)
+{
+	const char *text = getenv("NVML_STANDIN_INIT");
+	int code = text ? atoi(text) : SUCCESS;
+	initialized = code == SUCCESS && flags == 0;
+	return code;
+}
+
+int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
+
+int nvmlShutdown(void)
+{
+	int was = initialized;
+	initialized = 0;
+	return was ? SUCCESS : UNINITIALIZED;
+}
+
+const char *nvmlErrorString(int code) { return code == 9 ? "Driver Not Loaded" : "Unknown Error"; }
+
+int nvmlSystemGetDriverVersion(char *version, unsigned length)
+{
+	return initialized ? put(version, length, "580.95.05") : UNINITIALIZED;
+}
+
+int nvmlDeviceGetCount_v2(unsigned *number)
+{
+	if (!initialized)
+		return UNINITIALIZED;
+	*number = count();
+	return SUCCESS;
+}
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle)
+{
+	if (!initialized)
+		return UNINITIALIZED;
+	if (index >= count())
+		return INVALID_ARGUMENT;
+	*handle = &cards[index];
+	return SUCCESS;
+}
+
+int nvmlDeviceGetUUID(void *handle, char *uuid, unsigned length)
+{
+	char text[64];
+	if (check(handle))
+		return check(handle);
+	snprintf(text, sizeof text, "GPU-%dfef8089-4820-abfc-e83e-94318197576e", *(int *)handle);
+	return put(uuid, length, text);
+}
+
+int nvmlDeviceGetMinorNumber(void *handle, unsigned *minor)
+{
+	if (check(handle))
+		return check(handle);
+	*minor = (unsigned)*(int *)handle;
+	return SUCCESS;
+}
+
+int nvmlDeviceGetPciInfo_v3(void *handle, pci_info *pci)
+{
+	if (check(handle))
+		return check(handle);
+	memset(pci, 0, sizeof *pci);
+	pci->bus = (unsigned)*(int *)handle + 1;
+	snprintf(pci->busId, sizeof pci->busId, "00000000:%02X:00.0", pci->bus);
+	return SUCCESS;
+}

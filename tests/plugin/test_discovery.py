@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Which machine is which: Tegra trees, NVML through a stand-in library, and machines with neither."""
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nvidia_device_plugin import tegra
+from nvidia_device_plugin.errors import DiscoveryError
+from support.plugin_process import PluginProcess, jetson
+from wr_nvidia_k8s.kubelet_standin import KubeletStandin
+from wr_nvidia_k8s.simulated_jetson import BOARDS, lay_out
+
+GPU = "nvidia.com/gpu"
+UUIDS = [f"GPU-{number}fef8089-4820-abfc-e83e-94318197576e" for number in range(3)]
+LIBRARY = Path(__file__).with_name("nvml_standin.c")
+
+
+@pytest.mark.parametrize("board", sorted(BOARDS))
+def test_every_board_is_told_by_its_model_soc_and_release(tmp_path: Path, board: str) -> None:
+    root = lay_out(tmp_path, board)
+    platform = tegra.discover(root, root)
+    soc = BOARDS[board].compatible[-1].removeprefix("nvidia,")
+    release = re.sub(r"# R(\d+).*REVISION: ([\d.]+),.*", r"R\1.\2", BOARDS[board].release)
+    assert platform.description == f"{BOARDS[board].model}, SoC {soc}, L4T {release}"
+    assert [device.id for device in platform.devices] == ["0"]
+
+
+@pytest.mark.parametrize(("file", "content", "expected"), [
+    ("etc/nv_tegra_release", "", True),
+    ("sys/devices/soc0/family", "Tegra\n", True),
+    ("sys/devices/soc0/family", "TEGRA234", True),
+    ("sys/devices/soc0/family", "Snapdragon", False),
+    ("sys/devices/soc0/machine", "Tegra", False),
+])
+def test_either_mark_makes_a_tegra(tmp_path: Path, file: str, content: str, expected: bool) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(content)
+    assert tegra.is_tegra(tmp_path) is expected
+
+
+def test_a_board_that_says_little_is_served_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nv_tegra_release").write_bytes(b"\xff not what L4T writes")
+    assert tegra.discover(tmp_path, tmp_path).description == "unknown board, SoC unknown, L4T unknown"
+
+
+def test_an_unreadable_mark_is_an_error_not_a_guess(tmp_path: Path) -> None:
+    (tmp_path / "sys/devices/soc0/family").mkdir(parents=True)
+    with pytest.raises(DiscoveryError, match="family: Is a directory"):
+        tegra.is_tegra(tmp_path)
+
+
+async def test_a_machine_without_gpu_is_told_what_was_looked_for(scratch: Path) -> None:
+    (scratch / "empty").mkdir()
+    async with PluginProcess(scratch, "--driver-root", str(scratch / "empty"), "--kubelet-socket",
+                             str(scratch / "kubelet/kubelet.sock")) as plugin:
+        assert await plugin.end() == 1
+        assert f"{scratch}/empty/etc/nv_tegra_release" in plugin.log[-1]
+        assert "libnvidia-ml.so.1" in plugin.log[-1]
+
+
+async def test_it_waits_for_a_gpu_when_told_not_to_fail(scratch: Path, kubelet: KubeletStandin) -> None:
+    (scratch / "board").mkdir()
+    async with PluginProcess(scratch, "--driver-root", str(scratch / "board"), "--fail-on-init-error=false",
+                             "--kubelet-socket", str(kubelet.socket)) as plugin:
+        await plugin.wait_notified("READY=1\nSTATUS=no GPU found, waiting for SIGHUP")
+        lay_out(scratch / "board")
+        plugin.process.send_signal(signal.SIGHUP)
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+
+
+@pytest.fixture
+def card(scratch: Path) -> Path:
+    """A machine with three cards, two of them on NUMA node 1."""
+    root = scratch / "card"
+    library = root / "usr/lib64/libnvidia-ml.so.1"
+    library.parent.mkdir(parents=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-Wl,-soname,libnvidia-ml.so.1",
+                    "-o", library, LIBRARY], check=True)
+    for index, node in enumerate((0, 1, 1)):
+        bus = root / f"sys/bus/pci/devices/0000:0{index + 1}:00.0"
+        bus.mkdir(parents=True)
+        (bus / "numa_node").write_text(f"{node}\n")
+    (root / "dev").mkdir()
+    for name in ("nvidiactl", "nvidia-uvm", "nvidia0", "nvidia1", "nvidia2"):
+        (root / "dev" / name).touch()
+    return root
+
+
+def on_card(scratch: Path, card: Path, *flags: str, environ: dict[str, str] | None = None) -> PluginProcess:
+    return PluginProcess(scratch, "--driver-root", str(card), "--kubelet-socket",
+                         str(scratch / "kubelet/kubelet.sock"), *flags, environ=environ)
+
+
+async def test_cards_are_offered_by_their_uuids(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
+    async with on_card(scratch, card, "--pass-device-specs") as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        await plugin.wait_log("NVML devices detected: NVIDIA driver 580.95.05, 3 GPU")
+        container = await kubelet.admit("pod", GPU)
+        index = UUIDS.index(container.envs["NVIDIA_VISIBLE_DEVICES"])
+        assert [spec.container_path for spec in container.devices] == ["/dev/nvidiactl", "/dev/nvidia-uvm",
+                                                                      f"/dev/nvidia{index}"]
+        assert all(spec.host_path == f"{card}{spec.container_path}" for spec in container.devices)
+
+
+async def test_two_cards_for_one_pod_share_their_numa_node(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
+    async with on_card(scratch, card, "--device-id-strategy", "index"):
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        container = await kubelet.admit("pod", GPU, count=2)
+        assert container.envs["NVIDIA_VISIBLE_DEVICES"] == "1,2"
+
+
+async def test_a_driver_that_does_not_start_is_named(scratch: Path, card: Path) -> None:
+    async with on_card(scratch, card, environ={"NVML_STANDIN_INIT": "9"}) as plugin:
+        assert await plugin.end() == 1
+        assert "expected" in plugin.log[-1] and "Driver Not Loaded" in plugin.log[-1]
+
+
+async def test_a_driver_without_cards_offers_none(scratch: Path, card: Path) -> None:
+    async with on_card(scratch, card, environ={"NVML_STANDIN_COUNT": "0"}) as plugin:
+        assert await plugin.end() == 1
+        assert "expected at least one GPU, found none (NVIDIA driver 580.95.05, 0 GPU" in plugin.log[-1]
+
+
+async def test_a_tegra_with_the_library_is_still_a_tegra(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
+    lay_out(card)
+    async with on_card(scratch, card):
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+
+
+async def test_a_strategy_that_does_not_fit_the_machine_is_refused(scratch: Path, card: Path) -> None:
+    async with on_card(scratch, card, "--device-discovery-strategy", "tegra") as plugin:
+        assert await plugin.end() == 1
+        assert "expected a Tegra system" in plugin.log[-1]
+    async with jetson(scratch, "--device-discovery-strategy", "nvml") as plugin:
+        assert await plugin.end() == 1
+        assert "libnvidia-ml.so.1" in plugin.log[-1]
