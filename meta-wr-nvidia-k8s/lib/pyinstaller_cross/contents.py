@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""What is packed in a frozen program: its archive, the modules in that, and zip files."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import typing
+import zipfile
+
+# The end of the archive that is appended to, or a section of, the executable: MAGIC of PyInstaller.archive.writers.
+_ARCHIVE_MAGIC = b"MEI\014\013\012\013\016"
+
+
+def of_file(path: pathlib.Path) -> typing.Iterator[tuple[str, bytes]]:
+    """Yield name and content of the file itself (named "") and of everything packed in it, uncompressed."""
+    data = path.read_bytes()
+    yield "", data
+    if data.startswith(b"\x7fELF") and _ARCHIVE_MAGIC in data:
+        yield from _archive(path)
+    elif data.startswith(b"PK\3\4"):
+        yield from _zip(data)
+
+
+def _zip(data: bytes) -> typing.Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            yield name, archive.read(name)
+
+
+def _archive(path: pathlib.Path) -> typing.Iterator[tuple[str, bytes]]:
+    # Imported here: the rest of the package works, and is tested, without PyInstaller.
+    from PyInstaller.archive.readers import CArchiveReader
+
+    archive = CArchiveReader(str(path))
+    for name, (*_, kind) in archive.toc.items():
+        if kind in ("d", "n"):  # references and links, which have no content
+            continue
+        data = archive.extract(name)
+        yield name, data
+        if kind == "z":
+            modules = archive.open_embedded_archive(name)
+            for module in modules.toc:
+                yield module, modules.extract(module, raw=True) or b""
+        elif data.startswith(b"PK\3\4"):
+            yield from _zip(data)
+
+
+def unpack(path: pathlib.Path, target: pathlib.Path) -> None:
+    """Lay out what a one-file program will unpack at its start, so that it can be looked at like a directory."""
+    from PyInstaller.archive.readers import CArchiveReader
+
+    archive = CArchiveReader(str(path))
+    for name, entry in archive.toc.items():
+        destination = target / name
+        if entry[-1] == "n":
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            destination.symlink_to(archive.extract(name).rstrip(b"\0").decode())
+        elif entry[-1] in ("b", "x"):
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            destination.write_bytes(archive.extract(name))

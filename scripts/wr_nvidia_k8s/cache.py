@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""Folders that are made once and kept, named after everything they are made from."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+KEEP = 3
+
+
+def root() -> Path:
+    """The project's cache folder, as in scripts/lib.sh."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wr-nvidia-k8s"
+
+
+def say(text: str) -> None:
+    """Tell the user what takes a while."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Cached:
+    """A folder `kind`/KEY. KEY stands for `inputs`: the content of the files among them, the text of all else."""
+
+    def __init__(self, kind: str, *inputs: str | Path) -> None:
+        digest = hashlib.sha256()
+        for item in inputs:
+            digest.update(item.read_bytes() if isinstance(item, Path) else item.encode())
+            digest.update(b"\0")
+        self.parent = root() / kind
+        self.path = self.parent / digest.hexdigest()[:16]
+
+    @property
+    def exists(self) -> bool:
+        return self.path.is_dir()
+
+    def get(self, make: Callable[[Path], None]) -> Path:
+        """Return the folder, after `make` filled it where it is not there yet.
+
+        It appears whole or not at all; two processes that want it wait for each other. Older ones are removed.
+        """
+        self.parent.mkdir(parents=True, exist_ok=True)
+        with (self.parent / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self.exists:
+                new = self.parent / f".new-{self.path.name}"
+                shutil.rmtree(new, ignore_errors=True)
+                new.mkdir()
+                make(new)
+                new.rename(self.path)
+                self._prune()
+            os.utime(self.path)
+        return self.path
+
+    def remove(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.path)
+
+    def _prune(self) -> None:
+        folders = [path for path in self.parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        for path in sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)[KEEP:]:
+            shutil.rmtree(path, ignore_errors=True)
