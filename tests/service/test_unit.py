@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""The service's unit and configuration, as systemd and the program themselves judge them."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nvidia_device_plugin import config
+
+TOP = Path(__file__).resolve().parents[2]
+FILES = TOP / "recipes-containers" / "nvidia-device-plugin" / "files"
+UNIT = FILES / "nvidia-device-plugin.service"
+
+# systemd 252's score of the unit as it is. It may fall, by a better sandbox, and is then lowered here.
+HIGHEST_EXPOSURE = 1.1
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root folder with the unit installed and what it starts in place."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("systemd-analyze: apt-get install systemd")
+    for program in ("usr/bin/nvidia-device-plugin", "bin/kill"):
+        path = tmp_path / program
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o755)
+    units = tmp_path / "usr/lib/systemd/system"
+    units.mkdir(parents=True)
+    shutil.copy(UNIT, units)
+    for name in ("sysinit.target", "basic.target", "shutdown.target", "multi-user.target", "network.target",
+                 "k3s.service", "-.mount", "tmp.mount", "var.mount"):
+        text = "[Unit]\nDescription=stand-in\n"
+        if name.endswith(".service"):
+            text += "[Service]\nExecStart=/bin/kill\n"
+        if name.endswith(".mount"):
+            text += f"[Mount]\nWhat=tmpfs\nWhere=/{name.removesuffix('.mount').strip('-')}\n"
+        (units / name).write_text(text)
+    return tmp_path
+
+
+def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60)
+
+
+def test_systemd_finds_nothing_to_complain_about(root: Path) -> None:
+    result = analyze("verify", "--man=no", f"--root={root}", "nvidia-device-plugin.service")
+    complaints = [line for line in result.stderr.splitlines() if "nvidia-device-plugin" in line]
+    assert result.returncode == 0 and not complaints, result.stderr
+
+
+def test_the_sandbox_only_gets_tighter(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = analyze("security", "--offline=true", f"--root={root}", "--no-pager", "nvidia-device-plugin.service")
+    match = re.search(r"Overall exposure level for nvidia-device-plugin.service: ([\d.]+)", result.stdout)
+    assert match, result.stdout + result.stderr
+    with capsys.disabled():
+        print(f" [systemd-analyze security: {match[1]}] ", end="")
+    assert float(match[1]) <= HIGHEST_EXPOSURE, result.stdout
+
+
+def test_the_kubelet_is_wanted_and_waited_for_but_not_bound_to() -> None:
+    unit = UNIT.read_text()
+    for directive in ("After", "Wants"):
+        assert re.search(rf"^{directive}=k3s.service k3s-agent.service$", unit, re.MULTILINE)
+    assert not re.search(r"^(BindsTo|Requires|PartOf|Requisite)=", unit, re.MULTILINE)
+
+
+def test_the_shipped_configuration_is_the_programs_defaults() -> None:
+    assert config.load({"config-file": str(FILES / "config.yaml")}, {}) == config.load({}, {})
