@@ -1,0 +1,429 @@
+# SPDX-License-Identifier: MIT
+"""A real kubelet that runs alone: no API server, over a real containerd, in a `room.Room` of its own.
+
+    with RealKubelet() as kubelet:
+        ...start a device plugin on kubelet.socket...
+        kubelet.wait(lambda: kubelet.capacity("nvidia.com/gpu") == 1, "nvidia.com/gpu: 1")
+        status = kubelet.run_pod("first", ["sh", "-c", "env"], {"nvidia.com/gpu": 1})
+
+Pods are static ones (files in a directory that the kubelet watches), on the room's own network, from an
+image with only busybox. Programs: `build_kubelet` makes them. The kubelet's directory is /var/lib/kubelet
+inside of the room, as compiled in; outside, where plugins may run, it is a scratch directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wr_nvidia_k8s import build_kubelet, busybox_image
+from wr_nvidia_k8s.room import Room, RoomError
+
+_NODE = "node"
+_CONTAINER = "main"
+_HEALTH_PORT = 10248
+_READ_ONLY_PORT = 10255
+_DEADLINE = 60.0
+
+# What a kubelet wants of the kernel (pkg/kubelet/cm/container_manager_linux.go, setupKernelTunables) and
+# would set for the whole machine. It is shown these values, and told to fail rather than to set any.
+_SYSCTLS = {
+    "vm/overcommit_memory": 1,
+    "vm/panic_on_oom": 0,
+    "kernel/panic": 10,
+    "kernel/panic_on_oops": 1,
+    "kernel/keys/root_maxkeys": 1000000,
+    "kernel/keys/root_maxbytes": 25000000,
+}
+
+
+class KubeletError(Exception):
+    """The kubelet did not do what was awaited; the text has its state and the end of its log."""
+
+
+@dataclass(frozen=True)
+class PodStatus:
+    """A pod as the kubelet reports it.
+
+    phase, reason, message: of the pod (Kubernetes API, PodStatus), reason and message of its container where
+    that is waiting or terminated. exit_code: of the container, None until it has ended.
+    """
+
+    phase: str
+    reason: str
+    message: str
+    running: bool
+    exit_code: int | None
+    container_id: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether the pod has run to its end or was refused."""
+        return self.phase in ("Succeeded", "Failed")
+
+
+def unavailable() -> str | None:
+    """What is missing to run a real kubelet here and how to get it, or None where nothing is."""
+    if os.geteuid() != 0:
+        return "root: a kubelet runs as root only, run this as root"
+    programs = build_kubelet.missing()
+    if programs:
+        return f"a real kubelet ({', '.join(programs)}): run scripts/build-kubelet"
+    probe = ["unshare", "--mount", "--pid", "--net", "--ipc", "--cgroup", "--fork", "true"]
+    if subprocess.run(probe, capture_output=True).returncode:
+        return "the privilege to make namespaces (CAP_SYS_ADMIN): run this outside a container, or in a privileged one"
+    return None
+
+
+class RealKubelet:
+    """One kubelet and its containerd. Needs root, and what `unavailable` names.
+
+    The methods raise KubeletError when what they wait for does not come about within a minute.
+    """
+
+    def __init__(self) -> None:
+        self._room: Room | None = None
+        self._uids: dict[str, str] = {}
+        self._stale: tuple[int, int] | None = None
+
+    def __enter__(self) -> RealKubelet:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def directory(self) -> Path:
+        """The directory ``device-plugins`` of the kubelet, as seen from outside of the room."""
+        return self.room.scratch / "kubelet" / "device-plugins"
+
+    @property
+    def socket(self) -> Path:
+        """The kubelet's registration socket, as seen from outside of the room."""
+        return self.directory / "kubelet.sock"
+
+    @property
+    def room(self) -> Room:
+        """Where the kubelet runs. Raises KubeletError while it does not."""
+        if self._room is None:
+            raise KubeletError("the kubelet has not been started")
+        return self._room
+
+    def start(self) -> None:
+        """Start containerd and the kubelet, and wait until the kubelet takes registrations and pods."""
+        try:
+            self._room = Room(
+                "wr-kubelet",
+                files={
+                    "kubelet/": "",
+                    "log/": "",
+                    "manifests/": "",
+                    "cni/": "",
+                    "resolv.conf": "",
+                    **{f"sys/{name}": f"{value}\n" for name, value in _SYSCTLS.items()},
+                },
+                own={"bin": build_kubelet.folder()},
+                # /run: containerd's shims have their sockets there. /var/lib: has no kubelet on most machines.
+                hide=["/run", "/var/lib"],
+                show={
+                    "/var/lib/kubelet": "kubelet",
+                    "/var/log": "log",
+                    **{f"/proc/sys/{name}": f"sys/{name}" for name in _SYSCTLS},
+                },
+                path=["bin"],
+            )
+            self._configure(self._room.scratch)
+            self._room.run(["busybox", "ip", "link", "set", "lo", "up"])
+            self._start_containerd(self._room)
+            self._start_kubelet()
+        except (RoomError, KubeletError) as error:
+            self.stop()
+            raise KubeletError(str(error)) from error
+
+    def stop(self) -> None:
+        """End everything that was started, pods included, and leave nothing behind. May be called again."""
+        if self._room is not None:
+            self._room.close()
+            self._room = None
+        self._uids.clear()
+
+    def restart(self) -> None:
+        """End the kubelet and start it again; containerd and the pods go on in between."""
+        self.stop_kubelet()
+        self._start_kubelet()
+
+    def stop_kubelet(self) -> None:
+        """End the kubelet alone."""
+        self._kubelet.stop()
+        self.forget_devices()
+
+    def forget_devices(self) -> None:
+        """Count every resource as 0 in `capacity` until the kubelet hears of it again.
+
+        To be called after a plugin was ended: the kubelet drops its devices at once, but writes it down only
+        when the next plugin comes.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            self._stale = _identity(self._checkpoint)
+
+    def wait(self, condition: Callable[[], object], what: str, deadline: float = _DEADLINE) -> None:
+        """Poll until ``condition`` holds. Raises KubeletError, saying ``what`` was expected, after ``deadline`` s."""
+        end = time.monotonic() + deadline
+        while not condition():
+            try:
+                self._containerd.check()
+                self._kubelet.check()
+            except RoomError as error:
+                raise KubeletError(f"expected {what}: {error}") from error
+            if time.monotonic() > end:
+                raise KubeletError(
+                    f"expected {what} within {deadline:.0f} s; the end of the kubelet's log:\n{self._kubelet.log()}"
+                )
+            time.sleep(0.05)
+
+    def capacity(self, resource: str) -> int | None:
+        """How many healthy devices of ``resource`` the kubelet has, or None where it knows no such resource.
+
+        That is what a node reports as allocatable. The source is ``kubelet_internal_checkpoint``, to which
+        the kubelet writes after each registration and each change of health. As in a node's status it is 0
+        from a restart of the kubelet until the plugin is back; for an ended plugin see `forget_devices`.
+        """
+        registered = self._read_checkpoint()["RegisteredDevices"] or {}
+        if resource not in registered:
+            return None
+        return 0 if _identity(self._checkpoint) == self._stale else len(registered[resource])
+
+    def devices(self, name: str, resource: str) -> list[str]:
+        """The device IDs of ``resource`` that the kubelet has allocated to the pod ``name``."""
+        return [
+            device
+            for entry in self._read_checkpoint()["PodDeviceEntries"] or []
+            if entry["PodUID"] == self._uids[name] and entry["ResourceName"] == resource
+            for node in entry["DeviceIDs"].values()  # by NUMA node
+            for device in node
+        ]
+
+    def run_pod(
+        self, name: str, command: Sequence[str], resources: Mapping[str, int] | None = None
+    ) -> PodStatus:
+        """Run a pod with one container, ``resources`` being its limits, and wait until it runs, ends or is refused.
+
+        A container that cannot be started counts as refused: `PodStatus.reason` then ends in Error.
+        """
+        uid = self._uids[name] = str(uuid.uuid4())  # a pod of the same name and content is still another one
+        limits = {resource: str(count) for resource, count in (resources or {}).items()}
+        container = {
+            "name": _CONTAINER,
+            "image": busybox_image.IMAGE,
+            "imagePullPolicy": "Never",
+            "command": list(command),
+            "resources": {"limits": limits},
+        }
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": "default", "uid": uid},
+            "spec": {
+                "hostNetwork": True,  # needs no CNI plugin; the host is the room
+                "dnsPolicy": "Default",
+                "restartPolicy": "Never",
+                "terminationGracePeriodSeconds": 1,
+                "containers": [container],
+            },
+        }
+        draft = self.room.scratch / f"{name}.json"
+        draft.write_text(json.dumps(pod))
+        draft.replace(self._manifest(name))
+        self.wait(lambda: self._is_settled(name), f"the pod {name} to run, to end or to be refused")
+        status = self.pod_status(name)
+        assert status is not None  # noqa: S101 -- it is settled, and only remove_pod() removes it
+        return status
+
+    def pod_status(self, name: str) -> PodStatus | None:
+        """The pod ``name`` as the kubelet reports it (its /pods), or None where it has no such pod."""
+        for pod in self._get_pods():
+            if pod["metadata"]["uid"] == self._uids.get(name):
+                return _status(pod.get("status", {}))
+        return None
+
+    def output(self, name: str) -> str:
+        """What the container of the pod ``name`` has written so far."""
+        text = []
+        folder = self.room.scratch / "log" / "pods" / f"default_{name}-{_NODE}_{self._uids[name]}"
+        for log in sorted(folder.glob(f"{_CONTAINER}/*.log")):
+            for line in log.read_text(errors="replace").splitlines():
+                _, _, tag, content = line.split(" ", 3)  # time, stream, P(art) or F(ull line), content
+                text.append(content + ("\n" if tag == "F" else ""))
+        return "".join(text)
+
+    def execute(self, name: str, argv: Sequence[str]) -> str:
+        """Run a command in the running container of the pod ``name``; what it wrote."""
+        status = self.pod_status(name)
+        if status is None or not status.running:
+            raise KubeletError(f"expected the pod {name} to be running, found {status}")
+        return self._ctr("tasks", "exec", "--exec-id", uuid.uuid4().hex, status.container_id, *argv)
+
+    def remove_pod(self, name: str) -> None:
+        """Remove the pod ``name`` and wait until its containers are gone."""
+        self._manifest(name).unlink()
+
+        def is_gone() -> bool:
+            if self.pod_status(name) is not None:
+                return False
+            label = f'labels."io.kubernetes.pod.uid"=={self._uids[name]}'
+            containers = self._ctr("containers", "list", "--quiet", label).split()
+            tasks = [line.split()[0] for line in self._ctr("tasks", "list").splitlines()[1:]]
+            return not set(containers) & set(tasks)
+
+        self.wait(is_gone, f"the pod {name} to be gone")
+        del self._uids[name]
+
+    def remove_pods(self) -> None:
+        """Remove all pods."""
+        for name in list(self._uids):
+            self.remove_pod(name)
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.directory / "kubelet_internal_checkpoint"
+
+    def _manifest(self, name: str) -> Path:
+        return self.room.scratch / "manifests" / f"{name}.json"
+
+    def _configure(self, scratch: Path) -> None:
+        (scratch / "kubelet.json").write_text(json.dumps(_kubelet_configuration(scratch)))
+        (scratch / "containerd.toml").write_text(_containerd_configuration(scratch))
+        busybox_image.write(build_kubelet.folder() / "busybox", scratch / "image.tar")
+
+    def _start_containerd(self, room: Room) -> None:
+        command = ["containerd", "--config", str(room.scratch / "containerd.toml")]
+        self._containerd = self._kubelet = room.start(command, room.scratch / "containerd.log")
+        self.wait(self._is_containerd_up, "containerd to answer")
+        self._ctr("images", "import", "--snapshotter", "native", str(room.scratch / "image.tar"))
+
+    def _start_kubelet(self) -> None:
+        room = self.room
+        command = [
+            "kubelet",
+            f"--config={room.scratch / 'kubelet.json'}",
+            "--container-runtime=remote",
+            f"--container-runtime-endpoint=unix://{room.scratch / 'containerd.sock'}",
+            f"--hostname-override={_NODE}",
+            "--v=2",
+        ]
+        self._kubelet = room.start(command, room.scratch / "kubelet.log")
+        self.wait(self._is_kubelet_up, "the kubelet to be healthy and to take registrations")
+        for name in self._uids:  # after a restart it takes the pods up one by one
+            self.wait(lambda name=name: self._is_settled(name), f"the kubelet to take up the pod {name}")  # type: ignore[misc]
+
+    def _is_containerd_up(self) -> bool:
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+            return connection.connect_ex(str(self.room.scratch / "containerd.sock")) == 0
+
+    def _is_kubelet_up(self) -> bool:
+        return self.socket.is_socket() and self._get(_HEALTH_PORT, "healthz") == "ok"
+
+    def _is_settled(self, name: str) -> bool:
+        status = self.pod_status(name)
+        return status is not None and (status.running or status.ended or status.reason.endswith("Error"))
+
+    def _get(self, port: int, path: str) -> str:
+        """What the kubelet answers on its loopback, which is the room's; nothing where it does not answer."""
+        return self.room.run(["busybox", "wget", "-qO-", f"http://127.0.0.1:{port}/{path}"], check=False)
+
+    def _get_pods(self) -> Iterator[Any]:
+        answer = self._get(_READ_ONLY_PORT, "pods")
+        yield from (json.loads(answer)["items"] or []) if answer else []
+
+    def _ctr(self, *arguments: str) -> str:
+        address = str(self.room.scratch / "containerd.sock")
+        return self.room.run(["ctr", "--address", address, "--namespace", "k8s.io", *arguments])
+
+    def _read_checkpoint(self) -> Any:
+        try:
+            return json.loads(self._checkpoint.read_text())["Data"]
+        except FileNotFoundError:
+            return {"PodDeviceEntries": [], "RegisteredDevices": {}}
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _status(status: dict[str, Any]) -> PodStatus:
+    container: dict[str, Any] = next(iter(status.get("containerStatuses") or []), {})
+    state = container.get("state") or {}
+    ended = state.get("terminated") or {}
+    cause = ended or state.get("waiting") or {}
+    return PodStatus(
+        phase=status.get("phase", ""),
+        reason=status.get("reason") or cause.get("reason", ""),
+        message=status.get("message") or cause.get("message", ""),
+        running="running" in state,
+        exit_code=ended.get("exitCode"),
+        container_id=container.get("containerID", "").removeprefix("containerd://"),
+    )
+
+
+def _kubelet_configuration(scratch: Path) -> dict[str, Any]:
+    """KubeletConfiguration, kubelet.config.k8s.io/v1beta1. It is reachable from within the room only."""
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "staticPodPath": str(scratch / "manifests"),
+        "address": "127.0.0.1",
+        "readOnlyPort": _READ_ONLY_PORT,
+        "healthzPort": _HEALTH_PORT,
+        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False}},
+        "authorization": {"mode": "AlwaysAllow"},
+        "cgroupDriver": "cgroupfs",
+        "enforceNodeAllocatable": [],
+        "failSwapOn": False,
+        "protectKernelDefaults": True,
+        "makeIPTablesUtilChains": False,
+        "resolvConf": str(scratch / "resolv.conf"),
+        "volumePluginDir": str(scratch / "volume-plugins"),
+        # A disk that is nearly full is no reason to refuse a pod of ours.
+        "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1Mi", "imagefs.available": "1Mi"},
+        "imageGCHighThresholdPercent": 100,
+    }
+
+
+def _containerd_configuration(scratch: Path) -> str:
+    """containerd's configuration, version 2 (containerd-config.toml(5), CRI plugin: docs/cri/config.md)."""
+    quote = json.dumps  # what JSON makes of a path is a TOML string as well
+    return f"""
+version = 2
+root = {quote(str(scratch / "containerd"))}
+state = "/run/containerd"
+
+[grpc]
+  address = {quote(str(scratch / "containerd.sock"))}
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = {quote(str(scratch / "containerd" / "opt"))}
+
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = {quote(busybox_image.IMAGE)}
+  # Containers may lack CAP_SYS_RESOURCE, which a lower oom_score_adj takes.
+  restrict_oom_score_adj = true
+  # The profile would be loaded into the kernel, and stay.
+  disable_apparmor = true
+  stream_server_address = "127.0.0.1"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    conf_dir = {quote(str(scratch / "cni"))}
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    # Copies a few megabytes where overlayfs would not, and works on every file system.
+    snapshotter = "native"
+"""

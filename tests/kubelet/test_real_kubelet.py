@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""The plugin under a real kubelet and containerd, with real pods, on a simulated Jetson."""
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from wr_nvidia_k8s import real_kubelet
+from wr_nvidia_k8s.real_kubelet import RealKubelet
+from wr_nvidia_k8s.simulated_jetson import lay_out
+
+GPU = "nvidia.com/gpu"
+# Prints its environment, then works until it is told to end.
+WORK = ["sh", "-c", "env; trap exit TERM; sleep 3600 & wait"]
+SOURCE = Path(__file__).resolve().parents[2] / "plugin-src"
+
+
+@pytest.fixture(scope="module")
+def kubelet() -> Iterator[RealKubelet]:
+    reason = real_kubelet.unavailable()
+    if reason:
+        pytest.skip(reason)
+    with RealKubelet() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Jetson whose device nodes are nodes: containerd passes on nothing else."""
+    root = lay_out(tmp_path_factory.mktemp("board"))
+    for node in (root / "dev").rglob("*"):
+        if node.is_file():
+            node.unlink()
+            os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(1, 3))  # that of /dev/null, so that it can be opened
+    return root
+
+
+@contextmanager
+def plugin_process(kubelet: RealKubelet, board: Path, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The plugin as a process, known to the kubelet; killed at the end."""
+    command = [sys.executable, "-m", "nvidia_device_plugin", "--device-discovery-strategy", "tegra"]
+    roots = ["--driver-root", str(board), "--dev-root", str(board), "--kubelet-socket", str(kubelet.socket)]
+    kubelet.forget_devices()
+    with subprocess.Popen([*command, *roots, *flags], env={**os.environ, "PYTHONPATH": str(SOURCE)}) as process:
+        try:
+            kubelet.wait(lambda: process.poll() is not None or kubelet.capacity(GPU), f"{GPU} to be registered")
+            assert process.poll() is None
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def plugin(kubelet: RealKubelet, board: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with plugin_process(kubelet, board) as process:
+        yield process
+
+
+@pytest.fixture(autouse=True)
+def no_pods_left(kubelet: RealKubelet) -> Iterator[None]:
+    yield
+    kubelet.remove_pods()
+
+
+def test_node_has_one_gpu(kubelet: RealKubelet, plugin: object) -> None:
+    assert kubelet.capacity(GPU) == 1
+
+
+def test_pod_gets_the_gpu_and_a_second_one_is_refused(kubelet: RealKubelet, plugin: object) -> None:
+    first = kubelet.run_pod("first", WORK, {GPU: 1})
+    assert first.running, first
+    assert kubelet.devices("first", GPU) == ["0"]
+    assert "NVIDIA_VISIBLE_DEVICES=0" in kubelet.output("first").splitlines()
+
+    second = kubelet.run_pod("second", WORK, {GPU: 1})
+    assert (second.phase, second.reason) == ("Failed", "UnexpectedAdmissionError")
+    assert GPU in second.message
+    assert kubelet.devices("second", GPU) == []
+
+
+def test_pod_without_a_limit_gets_no_gpu(kubelet: RealKubelet, plugin: object) -> None:
+    assert kubelet.run_pod("other", WORK).running
+    assert "NVIDIA_VISIBLE_DEVICES" not in kubelet.output("other")
+    assert kubelet.devices("other", GPU) == []
+
+
+def test_two_pods_in_turn(kubelet: RealKubelet, plugin: object) -> None:
+    for name in ("first", "second"):
+        assert kubelet.run_pod(name, WORK, {GPU: 1}).running
+        assert "NVIDIA_VISIBLE_DEVICES=0" in kubelet.output(name).splitlines()
+        kubelet.remove_pod(name)
+
+
+def test_device_nodes_reach_the_container(kubelet: RealKubelet, board: Path) -> None:
+    nodes = [f"/{node.relative_to(board)}" for node in (board / "dev").rglob("*") if node.is_char_device()]
+    assert nodes
+    with plugin_process(kubelet, board, "--pass-device-specs"):
+        assert kubelet.run_pod("first", WORK, {GPU: 1}).running
+        for node in nodes:
+            assert kubelet.execute("first", ["sh", "-c", f"test -c {node} && : <{node} && echo opened"]) == "opened\n"
+
+
+def test_kubelet_restart_is_survived(kubelet: RealKubelet, plugin: subprocess.Popen[bytes]) -> None:
+    before = kubelet.run_pod("first", WORK, {GPU: 1})
+    kubelet.restart()
+    kubelet.wait(lambda: kubelet.capacity(GPU) == 1, f"{GPU} to be registered again")
+    assert plugin.poll() is None
+    after = kubelet.pod_status("first")
+    assert after is not None
+    assert after.running
+    assert after.container_id == before.container_id
+    assert kubelet.devices("first", GPU) == ["0"]
+    assert kubelet.run_pod("second", WORK, {GPU: 1}).reason == "UnexpectedAdmissionError"
+    kubelet.remove_pod("first")
+    assert kubelet.run_pod("third", WORK, {GPU: 1}).running
+
+
+def test_killed_plugin_comes_back(kubelet: RealKubelet, board: Path) -> None:
+    with plugin_process(kubelet, board):
+        assert kubelet.run_pod("first", WORK, {GPU: 1}).running
+    refused = kubelet.run_pod("second", WORK, {GPU: 1})
+    assert refused.reason == "UnexpectedAdmissionError"
+    kubelet.remove_pod("first")
+    with plugin_process(kubelet, board):  # over the socket that the killed one left
+        assert kubelet.run_pod("third", WORK, {GPU: 1}).running
