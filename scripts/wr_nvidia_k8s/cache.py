@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
@@ -40,27 +39,24 @@ class Cached:
     def exists(self) -> bool:
         return self.path.is_dir()
 
-    def get(self, make: Callable[[Path], None]) -> Path:
-        """Return the folder, after `make` filled it where it is not there yet.
+    def get(self, make: Callable[[Path], None], *, refresh: bool = False) -> Path:
+        """Return the folder, after `make` filled it where it is not there yet or is to be made anew.
 
         It appears whole or not at all; two processes that want it wait for each other. Older ones are removed.
         """
         self.parent.mkdir(parents=True, exist_ok=True)
         with (self.parent / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not self.exists:
+            if refresh or not self.exists:
                 new = self.parent / f".new-{self.path.name}"
                 shutil.rmtree(new, ignore_errors=True)
                 new.mkdir()
                 make(new)
+                shutil.rmtree(self.path, ignore_errors=True)
                 new.rename(self.path)
                 self._prune()
             os.utime(self.path)
         return self.path
-
-    def remove(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self.path)
 
     def _prune(self) -> None:
         folders = [path for path in self.parent.iterdir() if path.is_dir() and not path.name.startswith(".")]

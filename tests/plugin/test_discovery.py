@@ -3,20 +3,18 @@
 
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from nvidia_device_plugin import tegra
 from nvidia_device_plugin.errors import DiscoveryError
-from support.plugin_process import PluginProcess, jetson
 from wr_nvidia_k8s.kubelet_standin import KubeletStandin
+from wr_nvidia_k8s.plugin_process import PluginProcess, jetson
 from wr_nvidia_k8s.simulated_jetson import BOARDS, lay_out
 
 GPU = "nvidia.com/gpu"
 UUIDS = [f"GPU-{number}fef8089-4820-abfc-e83e-94318197576e" for number in range(3)]
-LIBRARY = Path(__file__).with_name("nvml_standin.c")
 
 
 @pytest.mark.parametrize("board", sorted(BOARDS))
@@ -71,24 +69,6 @@ async def test_it_waits_for_a_gpu_when_told_not_to_fail(scratch: Path, kubelet: 
         lay_out(scratch / "board")
         plugin.process.send_signal(signal.SIGHUP)
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
-
-
-@pytest.fixture
-def card(scratch: Path) -> Path:
-    """A machine with three cards, two of them on NUMA node 1."""
-    root = scratch / "card"
-    library = root / "usr/lib64/libnvidia-ml.so.1"
-    library.parent.mkdir(parents=True)
-    subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-Wl,-soname,libnvidia-ml.so.1",
-                    "-o", library, LIBRARY], check=True)
-    for index, node in enumerate((0, 1, 1)):
-        bus = root / f"sys/bus/pci/devices/0000:0{index + 1}:00.0"
-        bus.mkdir(parents=True)
-        (bus / "numa_node").write_text(f"{node}\n")
-    (root / "dev").mkdir()
-    for name in ("nvidiactl", "nvidia-uvm", "nvidia0", "nvidia1", "nvidia2"):
-        (root / "dev" / name).touch()
-    return root
 
 
 def on_card(scratch: Path, card: Path, *flags: str, environ: dict[str, str] | None = None) -> PluginProcess:

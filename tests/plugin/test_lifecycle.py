@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from support.plugin_process import jetson
 from wr_nvidia_k8s.kubelet_standin import KubeletStandin
+from wr_nvidia_k8s.plugin_process import jetson
 
 GPU = "nvidia.com/gpu"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from support.plugin_process import SOURCE, jetson
 from wr_nvidia_k8s.kubelet_standin import KubeletStandin
+from wr_nvidia_k8s.plugin_process import SOURCE, jetson
 
 GPU = "nvidia.com/gpu"
 
@@ -54,15 +54,20 @@ def environment(version: str, needs: list[str], builds_with: list[str]) -> Path:
     return base
 
 
-@pytest.mark.parametrize("release", sorted(RELEASES))
-async def test_the_plugin_works_on_a_releases_versions(release: str, scratch: Path, kubelet: KubeletStandin) -> None:
-    base = environment(*RELEASES[release])
+def install(base: Path, scratch: Path) -> None:
+    """Build the plugin's wheel and unpack it into scratch/installed."""
     source = scratch / "source"
     shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("*_pb2.py*", "__pycache__", "build", "*.egg-info"))
     subprocess.run([base / "build/bin/pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", scratch, source],
                    check=True)
     subprocess.run([base / "run/bin/pip", "install", "-q", "--no-deps", "--target", scratch / "installed",
                     *scratch.glob("*.whl")], check=True)
+
+
+@pytest.mark.parametrize("release", sorted(RELEASES))
+async def test_the_plugin_works_on_a_releases_versions(release: str, scratch: Path, kubelet: KubeletStandin) -> None:
+    base = environment(*RELEASES[release])
+    install(base, scratch)
     async with jetson(scratch, command=[str(base / "run/bin/python"), "-m", "nvidia_device_plugin"],
                       environ={"PYTHONPATH": str(scratch / "installed"), "PYTHONWARNINGS": ""}) as plugin:
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)

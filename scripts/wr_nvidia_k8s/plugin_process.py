@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The plugin as systemd starts it: a process with a notification socket, its log read line by line."""
+"""The plugin as systemd starts it: a process with a notification socket, its log read line by line.
+
+Quickstart shows it and the tests measure it by the same means.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import re
 import signal
@@ -24,11 +26,13 @@ class PluginProcess:
     """A running plugin. Use as `async with`; whatever happens, the process is gone afterwards.
 
     command: what starts the program; None for this source tree's. scratch: a folder for the notification
-    socket. log: the lines of stderr so far; notified: the sd_notify messages so far.
+    socket. on_line: called with each line of the log. log: the lines of stderr so far; notified: the
+    sd_notify messages so far.
     """
 
     def __init__(self, scratch: Path, *flags: str, command: Sequence[str] | None = None,
-                 environ: Mapping[str, str] | None = None) -> None:
+                 environ: Mapping[str, str] | None = None,
+                 on_line: Callable[[str], None] | None = None) -> None:
         self.log: list[str] = []
         self.notified: list[str] = []
         self._command = [*(command or (sys.executable, "-m", "nvidia_device_plugin")), *flags]
@@ -37,6 +41,7 @@ class PluginProcess:
                          "PYTHONWARNINGS": "error::DeprecationWarning", **(environ or {})}
         if not command:
             self._environ["PYTHONPATH"] = str(SOURCE)
+        self._on_line = on_line
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> PluginProcess:
@@ -58,8 +63,8 @@ class PluginProcess:
         self._readers[1].cancel()
         await asyncio.gather(self._readers[1], return_exceptions=True)
         self._notify.close()
-        if kind:
-            print(*self.log, *self.notified, sep="\n")
+        if kind and not self._on_line:
+            print(*self.log, *self.notified, sep="\n", file=sys.stderr)
 
     async def wait_log(self, pattern: str, count: int = 1) -> None:
         """Return once `count` lines of the log match."""
@@ -82,19 +87,20 @@ class PluginProcess:
     async def _wait(self, condition: Callable[[], bool], what: str) -> None:
         async def until() -> None:
             async with self._changed:
-                await self._changed.wait_for(lambda: condition() or self._readers[0].done())
+                await self._changed.wait_for(condition)
 
-        with contextlib.suppress(asyncio.TimeoutError):
+        try:
             await asyncio.wait_for(until(), SECONDS)
-        assert condition(), f"expected {what}; found {self.log + self.notified}"
+        except asyncio.TimeoutError as error:
+            raise AssertionError(f"expected {what} within {SECONDS} s; found {self.log + self.notified}") from error
 
     async def _read_log(self) -> None:
-        assert self.process.stderr
-        try:
-            async for line in self.process.stderr:
-                await self._add(self.log, line.decode().rstrip("\n"))
-        finally:
-            asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._wake()))
+        assert self.process.stderr  # noqa: S101  # it is a pipe of ours
+        async for line in self.process.stderr:
+            text = line.decode().rstrip("\n")
+            if self._on_line:
+                self._on_line(text)
+            await self._add(self.log, text)
 
     async def _read_notifications(self) -> None:
         while True:
@@ -103,10 +109,6 @@ class PluginProcess:
     async def _add(self, to: list[str], text: str) -> None:
         async with self._changed:
             to.append(text)
-            self._changed.notify_all()
-
-    async def _wake(self) -> None:
-        async with self._changed:
             self._changed.notify_all()
 
 

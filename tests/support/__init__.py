@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: MIT
-"""What several test folders share."""
