@@ -85,15 +85,23 @@ def _apt(scratch: Path, arch: str) -> list[str]:
     return ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in options.items())]
 
 
-def unpack(target: Path, arch: str, packages: Sequence[str], scratch: Path) -> list[str]:
-    """Unpack `packages` of `arch` and all they depend on into `target`; return the files' names, sorted.
+def download(arch: str, packages: Sequence[str], scratch: Path) -> list[Path]:
+    """Download `packages` of `arch` and all they depend on; return the files, sorted.
 
     Raises DebianError. `scratch` is a folder that does not exist yet and holds apt's state and the packages.
     """
     apt = _apt(scratch, arch)
     _run([*apt, "update"])
     _run([*apt, "-y", "--download-only", "install", *packages])
-    archives = sorted((scratch / "archives").glob("*.deb"))
+    return sorted((scratch / "archives").glob("*.deb"))
+
+
+def unpack(target: Path, arch: str, packages: Sequence[str], scratch: Path) -> list[str]:
+    """Unpack `packages` of `arch` and all they depend on into `target`; return the files' names, sorted.
+
+    Raises DebianError. `scratch` is a folder that does not exist yet and holds apt's state and the packages.
+    """
+    archives = download(arch, packages, scratch)
     for name in LINKS:
         (target / "usr" / name).mkdir(parents=True, exist_ok=True)
         (target / name).symlink_to(f"usr/{name}")
