@@ -1,0 +1,18 @@
+SUMMARY = "Kubernetes node that offers its NVIDIA GPU to pods, on Wind River Linux"
+DESCRIPTION = "Boots into a k3s server on Docker that advertises nvidia.com/gpu. It has no password to log in \
+with: add a key or, for development, kas/include/debug-tweaks.yml."
+LICENSE = "MIT"
+
+# The smallest base with systemd, glibc and Wind River's network set-up. What wrlinux-image-std adds (mail,
+# databases, Perl, Python) a node does not use; wrlinux-image-core leaves out recommended packages, and with
+# them the kernel modules that Docker and k3s recommend.
+# nooelint: oelint.file.requirenotfound - it is in the wrlinux-distro layer
+require recipes-base/images/wrlinux-image-small.bb
+
+# nooelint: oelint.vars.outofcontext - an image by what it requires
+IMAGE_FEATURES += "ssh-server-openssh"
+
+IMAGE_INSTALL += "\
+    git \
+    packagegroup-wr-nvidia-k8s \
+"
