@@ -15,7 +15,7 @@ def main() -> int:
         prog="pyinstaller_cross",
         description="Freeze a Python program with PyInstaller for the machine that a sysroot belongs to.",
     )
-    parser.add_argument("config", type=pathlib.Path, help="configuration file (JSON; its keys are those of config.Config)")
+    parser.add_argument("config", type=pathlib.Path, help="JSON file; its keys are the fields of config.Config")
     arguments = parser.parse_args()
     try:
         print(freeze.freeze(config.load(arguments.config), arguments.config.absolute()))

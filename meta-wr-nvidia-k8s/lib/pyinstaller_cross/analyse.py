@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+import typing
 
 from . import reroot
 
@@ -15,15 +17,15 @@ def main() -> None:
     os.environ["PYTHONPATH"] = os.environ["PYINSTALLER_CROSS_CHILD_PYTHONPATH"]
 
     # Not before: PyInstaller looks at the machine, prefixes and suffixes while it is imported.
-    import PyInstaller.__main__
-    from PyInstaller.building import api
+    pyinstaller = importlib.import_module("PyInstaller.__main__")
+    api = importlib.import_module("PyInstaller.building.api")
 
-    def bootloader_file(self: api.EXE, exe: str, extension: str | None = None) -> str:
+    def bootloader_file(self: typing.Any, exe: str, extension: str | None = None) -> str:
         return str(config.bootloader / (exe + ("_d" if self.debug else "") + (extension or "")))
 
     # PyInstaller has no setting for it: it looks in its own package, below a name made of system, bits and machine.
     api.EXE._bootloader_file = bootloader_file
-    PyInstaller.__main__.run(sys.argv[1:])
+    pyinstaller.run(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -145,5 +145,7 @@ def load(path: pathlib.Path) -> Config:
     if data.get("child") == "qemu" and not (data.get("qemu") and data.get("target_python")):
         raise FreezeError(f"{path}: child: 'qemu' needs the keys qemu (a command) and target_python (an interpreter)")
     types = typing.get_type_hints(Config)
-    converted = {key: pathlib.Path(value) if types[key] is pathlib.Path else value for key, value in data.items()}
-    return Config(**converted)
+    for key in data:
+        if types[key] is pathlib.Path:
+            data[key] = pathlib.Path(data[key])
+    return Config(**data)

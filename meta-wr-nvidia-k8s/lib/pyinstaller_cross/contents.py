@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import pathlib
 import typing
@@ -28,11 +29,13 @@ def _zip(data: bytes) -> typing.Iterator[tuple[str, bytes]]:
             yield name, archive.read(name)
 
 
-def _archive(path: pathlib.Path) -> typing.Iterator[tuple[str, bytes]]:
+def _reader(path: pathlib.Path) -> typing.Any:
     # Imported here: the rest of the package works, and is tested, without PyInstaller.
-    from PyInstaller.archive.readers import CArchiveReader
+    return importlib.import_module("PyInstaller.archive.readers").CArchiveReader(str(path))
 
-    archive = CArchiveReader(str(path))
+
+def _archive(path: pathlib.Path) -> typing.Iterator[tuple[str, bytes]]:
+    archive = _reader(path)
     for name, (*_, kind) in archive.toc.items():
         if kind in ("d", "n"):  # references and links, which have no content
             continue
@@ -48,14 +51,12 @@ def _archive(path: pathlib.Path) -> typing.Iterator[tuple[str, bytes]]:
 
 def unpack(path: pathlib.Path, target: pathlib.Path) -> None:
     """Lay out what a one-file program will unpack at its start, so that it can be looked at like a directory."""
-    from PyInstaller.archive.readers import CArchiveReader
-
-    archive = CArchiveReader(str(path))
-    for name, entry in archive.toc.items():
+    archive = _reader(path)
+    for name, (*_, kind) in archive.toc.items():
         destination = target / name
-        if entry[-1] == "n":
+        if kind == "n":
             destination.parent.mkdir(parents=True, exist_ok=True)
             destination.symlink_to(archive.extract(name).rstrip(b"\0").decode())
-        elif entry[-1] in ("b", "x"):
+        elif kind in ("b", "x"):
             destination.parent.mkdir(parents=True, exist_ok=True)
             destination.write_bytes(archive.extract(name))

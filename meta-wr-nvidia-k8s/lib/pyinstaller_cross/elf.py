@@ -6,9 +6,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import typing
 
 from elftools.common.exceptions import ELFError
+from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+from elftools.elf.segments import InterpSegment
 
 from .errors import FreezeError
 
@@ -61,7 +65,7 @@ def _split(value: str) -> tuple[str, ...]:
     return tuple(part for part in value.split(":") if part)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def read(path: pathlib.Path) -> Elf | None:
     """Read an ELF file; None where the file is something else or a broken ELF file."""
     try:
@@ -74,9 +78,10 @@ def read(path: pathlib.Path) -> Elf | None:
             found: dict[str, tuple[str, ...]] = {}
             soname = interpreter = None
             for segment in file.iter_segments():
-                if segment["p_type"] == "PT_INTERP":
+                if isinstance(segment, InterpSegment):
                     interpreter = segment.get_interp_name()
-                elif segment["p_type"] == "PT_DYNAMIC":
+                elif isinstance(segment, DynamicSegment):
+                    tag: typing.Any
                     for tag in segment.iter_tags():
                         kind = tag.entry.d_tag
                         if kind == "DT_NEEDED":
@@ -97,7 +102,7 @@ def exported_symbols(path: pathlib.Path) -> set[str]:
     """Return the names that a shared library defines in its dynamic symbol table."""
     with path.open("rb") as stream:
         table = ELFFile(stream).get_section_by_name(".dynsym")
-        if table is None:
+        if not isinstance(table, SymbolTableSection):
             return set()
         return {symbol.name for symbol in table.iter_symbols() if symbol["st_shndx"] != "SHN_UNDEF"}
 

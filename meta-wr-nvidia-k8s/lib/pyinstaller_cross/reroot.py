@@ -57,7 +57,7 @@ class TargetExtensionLoader(importlib.machinery.ExtensionFileLoader):
     native_path: typing.ClassVar[list[str]] = []
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> typing.Any:
-        if os.path.basename(os.path.dirname(spec.origin or "")) == "lib-dynload":
+        if pathlib.Path(spec.origin or "").parent.name == "lib-dynload":
             native = importlib.machinery.PathFinder.find_spec(spec.name, self.native_path)
             if native is not None and native.loader is not None:
                 return native.loader.create_module(native)
@@ -69,7 +69,7 @@ class TargetExtensionLoader(importlib.machinery.ExtensionFileLoader):
 
 
 class NativeFinder(importlib.abc.MetaPathFinder):
-    """Finds top-level modules in the native interpreter's directories: `packages` by name, extension modules by place."""
+    """Finds top-level modules of the native interpreter: `packages` by their names, any in `extension_path`."""
 
     def __init__(self, path: list[str], packages: tuple[str, ...], extension_path: list[str]) -> None:
         self.path = path
@@ -77,7 +77,7 @@ class NativeFinder(importlib.abc.MetaPathFinder):
         self.extension_path = extension_path
 
     def find_spec(
-        self, fullname: str, path: typing.Any = None, target: typing.Any = None
+        self, fullname: str, path: typing.Any = None, _target: typing.Any = None
     ) -> importlib.machinery.ModuleSpec | None:
         where = self.path if fullname in self.packages else self.extension_path
         if path is not None or not where:
@@ -133,7 +133,7 @@ def _own_path_hook(path: list[str], suffixes: list[str]) -> typing.Callable[[str
 
     def hook(directory: str) -> typing.Any:
         real = os.path.realpath(directory)
-        if not os.path.isdir(real) or not any(real == root or real.startswith(root + "/") for root in roots):
+        if not pathlib.Path(real).is_dir() or not any(real == root or real.startswith(root + "/") for root in roots):
             raise ImportError("not a directory of the target", path=directory)
         return importlib.machinery.FileFinder(directory, *loaders)
 
@@ -159,8 +159,7 @@ def _interpreter(config: configuration.Config, module_path: list[str], variables
     site.getusersitepackages = lambda: str(config.sysroot / "no-user-site")
 
     multiarch = re.sub(r"^\.cpython-\w+?-|\.so$", "", suffixes[0])
-    if hasattr(sys.implementation, "_multiarch"):
-        sys.implementation._multiarch = multiarch
+    sys.implementation._multiarch = multiarch  # type: ignore[attr-defined]
     for name in [name for name in sys.modules if name.startswith("_sysconfigdata")]:
         del sys.modules[name]
     importlib.reload(sysconfig)

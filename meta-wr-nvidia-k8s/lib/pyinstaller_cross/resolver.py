@@ -30,8 +30,8 @@ class Resolver:
         for _ in range(40):
             if not path.is_symlink():
                 return path
-            target = os.readlink(path)
-            path = self.host_path(target) if target.startswith("/") else path.parent / target
+            target = path.readlink()
+            path = self.host_path(str(target)) if target.is_absolute() else path.parent / target
         return path
 
     def _usable(self, path: pathlib.Path) -> bool:

@@ -33,7 +33,9 @@ def make(config: Config, config_file: pathlib.Path) -> dict[str, str]:
     site_dir = config.work / "site"
     bin_dir.mkdir(parents=True)
     site_dir.mkdir()
-    native_path = os.pathsep.join([str(PACKAGE_PARENT), *(entry for entry in sys.path if entry)])
+    # `python -m` put the working directory in front, which may be anything.
+    own = [entry for entry in sys.path if entry not in ("", str(pathlib.Path.cwd()), str(PACKAGE_PARENT))]
+    native_path = os.pathsep.join([str(PACKAGE_PARENT), *own])
     for name in ("ldd", "ldconfig"):
         # -S: several dozen of these are started, and `site` is half of what a start costs.
         start = [sys.executable, "-S", "-B", "-m", "pyinstaller_cross.tools", name, str(config_file)]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""`ldd` and `ldconfig` for a sysroot, with the output of glibc's: python -m pyinstaller_cross.tools ldd CONFIG FILE..."""
+"""`ldd` and `ldconfig` for a sysroot, with the output of glibc's.
+
+python -m pyinstaller_cross.tools ldd|ldconfig CONFIG ARGUMENT...
+"""
 
 from __future__ import annotations
 
