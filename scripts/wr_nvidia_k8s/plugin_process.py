@@ -89,10 +89,14 @@ class PluginProcess:
             async with self._changed:
                 await self._changed.wait_for(condition)
 
-        try:
-            await asyncio.wait_for(until(), SECONDS)
-        except asyncio.TimeoutError as error:
-            raise AssertionError(f"expected {what} within {SECONDS} s; found {self.log + self.notified}") from error
+        waiting = asyncio.create_task(until())
+        await asyncio.wait({waiting, self._readers[0]}, timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if self._readers[0].done():  # the process has ended; its last notifications may still be on their way
+            await asyncio.wait({waiting}, timeout=1)
+        if not waiting.done():
+            waiting.cancel()
+            raise AssertionError(f"expected {what}, within {SECONDS} s and before the process ends; "
+                                 f"found {self.log + self.notified}")
 
     async def _read_log(self) -> None:
         assert self.process.stderr  # noqa: S101  # it is a pipe of ours
