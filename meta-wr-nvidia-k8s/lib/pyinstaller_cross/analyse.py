@@ -4,11 +4,46 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 import typing
 
+from . import config as configuration
 from . import reroot
+
+BUNDLE = "bundle.json"
+
+
+def _remember_analyses() -> list[typing.Any]:
+    """Return a list that will hold PyInstaller's Analysis objects (the spec file's `a`)."""
+    build_main = importlib.import_module("PyInstaller.building.build_main")
+    analyses: list[typing.Any] = []
+    assemble = build_main.Analysis.assemble
+
+    def remembered(self: typing.Any) -> None:
+        analyses.append(self)
+        assemble(self)
+
+    build_main.Analysis.assemble = remembered
+    return analyses
+
+
+def _write_bundle(config: configuration.Config, analyses: list[typing.Any]) -> None:
+    """Write down where everything comes from.
+
+    `files` maps what is collected as a file to its source, `modules` lists what the executable is made of.
+    """
+    files = {
+        name: source
+        for analysis in analyses
+        for name, source, kind in (*analysis.binaries, *analysis.datas)
+        if kind != "SYMLINK"
+    }
+    modules = {source for analysis in analyses for _, source, _ in (*analysis.pure, *analysis.scripts)}
+    modules.add(str(config.bootloader / "run"))
+    data = {"files": dict(sorted(files.items())), "modules": sorted(modules - {"", "-"})}
+    (config.work / BUNDLE).write_text(json.dumps(data, indent=1), encoding="utf-8")
 
 
 def main() -> None:
@@ -25,7 +60,9 @@ def main() -> None:
 
     # PyInstaller has no setting for it: it looks in its own package, below a name made of system, bits and machine.
     api.EXE._bootloader_file = bootloader_file
+    analyses = _remember_analyses()
     pyinstaller.run(sys.argv[1:])
+    _write_bundle(config, analyses)
 
 
 if __name__ == "__main__":
