@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import pathlib
 import typing
 
@@ -65,7 +64,6 @@ def _split(value: str) -> tuple[str, ...]:
     return tuple(part for part in value.split(":") if part)
 
 
-@functools.cache
 def read(path: pathlib.Path) -> Elf | None:
     """Read an ELF file; None where the file is something else or a broken ELF file."""
     try:
