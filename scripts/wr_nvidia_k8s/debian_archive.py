@@ -14,36 +14,49 @@ import subprocess
 from pathlib import Path
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # package debian-archive-keyring
-_FIELDS = ("REPO_URI", "COMPONENT", "LABEL")
+# As root apt fetches as a user of its own, who cannot reach a directory below /root; it would do the same after a
+# long warning.
+_UNSANDBOXED = "-oAPT::Sandbox::User=root"
 
 
 class ArchiveError(Exception):
     """A package cannot be had; the text says what was expected, what was found and what to do."""
 
 
-def mirrors() -> list[str]:
+def mirrors(scratch: Path) -> list[str]:
     """The addresses from which this machine's apt gets Debian's main archive.
 
-    Raises ArchiveError where there is none.
+    Where apt has no package lists yet, it fetches some into the new directory ``scratch``. Raises ArchiveError
+    where there is no such address.
     """
-    listing = "|".join(f"$({field})" for field in _FIELDS)
-    targets = _run(["apt-get", "indextargets", "--format", listing, "Created-By: Packages"])
-    found: list[str] = []
-    others: list[str] = []
-    for line in targets.splitlines():
-        uri, component, label = line.split("|")
-        # Before the first `apt-get update` the label is not known: apt leaves the field as it is.
-        known = label == "Debian" or (label.startswith("$") and re.search(r"/debian(\.list)?/?$", uri))
-        if component == "main" and known:
-            found.append(uri)
-        else:
-            others.append(uri)
+    found, others = _sources([])
+    complaint = ""
+    if not found:
+        (scratch / "partial").mkdir(parents=True)
+        own_lists = [f"-oDir::State::Lists={scratch}", _UNSANDBOXED]
+        try:
+            _run(["apt-get", *own_lists, "update", "-qq"])
+        except ArchiveError as error:  # which may be about a source that is none of ours
+            complaint = f"\n{error}"
+        found, others = _sources(own_lists)
     if not found:
         raise ArchiveError(
-            "expected Debian's main archive among this machine's apt sources, found "
-            f"{', '.join(sorted(set(others))) or 'no source at all'}; add it, or use a Debian 12 container"
+            f"expected Debian's main archive among this machine's apt sources, found {', '.join(others) or 'none'}; "
+            f"add it, or use a Debian 12 container{complaint}"
         )
-    return list(dict.fromkeys(found))
+    return found
+
+
+def _sources(options: list[str]) -> tuple[list[str], list[str]]:
+    """The addresses of Debian's main archive, and all others, that apt knows from its package lists."""
+    fields = "$(REPO_URI)|$(COMPONENT)|$(LABEL)"
+    targets = _run(["apt-get", *options, "indextargets", "--format", fields, "Created-By: Packages"])
+    debian: dict[str, None] = {}
+    others: dict[str, None] = {}
+    for line in targets.splitlines():
+        uri, component, label = line.split("|")
+        (debian if (component, label) == ("main", "Debian") else others)[uri] = None
+    return list(debian), list(others)
 
 
 class Archive:
@@ -56,21 +69,19 @@ class Archive:
         sources = scratch / "sources.list"
         for folder in ("lists/partial", "cache/archives/partial"):
             (scratch / folder).mkdir(parents=True)
-        sources.write_text(
-            "".join(
-                f"{kind} {signed_by}{uri} {suite} main\n" for uri in mirrors() for kind in ("deb", "deb-src")
-            )
-        )
+        found = mirrors(scratch / "own")
+        lines = (f"{kind} {signed_by}{uri} {suite} main\n" for uri in found for kind in ("deb", "deb-src"))
+        sources.write_text("".join(lines))
         self._options = [
             f"-oDir::Etc::SourceList={sources}",
             "-oDir::Etc::SourceParts=/dev/null",
             f"-oDir::State::Lists={scratch / 'lists'}",
             f"-oDir::Cache={scratch / 'cache'}",
             "-oAcquire::Languages=none",
-            # apt's download user cannot reach a directory below /root, and apt warns about it at length.
-            "-oAPT::Sandbox::User=root",
+            _UNSANDBOXED,
         ]
-        self._apt("update", "-qq")
+        # Without this a mirror out of reach is only a warning, and what follows finds no packages.
+        self._apt("update", "-qq", "-oAPT::Update::Error-Mode=any")
 
     def binary(self, packages: list[str], into: Path) -> None:
         """Unpack binary packages of this machine's architecture, unconfigured, below the directory ``into``."""
@@ -100,7 +111,7 @@ class Archive:
             return _run(["apt-get", *self._options, *arguments], cwd)
         except ArchiveError as error:
             sources = (self.scratch / "sources.list").read_text()
-            raise ArchiveError(f"{error}\nwith the apt sources\n{sources}") from None
+            raise ArchiveError(f"{error}\nwith the apt sources\n{sources}expected them to be reachable") from None
 
 
 def _run(command: list[str], cwd: Path | None = None) -> str:
@@ -111,5 +122,6 @@ def _run(command: list[str], cwd: Path | None = None) -> str:
             f"expected the command {error.filename}, found none: this needs Debian with dpkg-dev"
         ) from None
     if done.returncode:
-        raise ArchiveError(f"{' '.join(command)}: exit status {done.returncode}: {done.stderr.strip()}")
+        shown = " ".join(part for part in command if not part.startswith("-o"))
+        raise ArchiveError(f"{shown}: exit status {done.returncode}: {done.stderr.strip()}")
     return done.stdout

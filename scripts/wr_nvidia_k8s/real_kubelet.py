@@ -36,7 +36,7 @@ _DEADLINE = 60.0
 
 # What a kubelet wants of the kernel (pkg/kubelet/cm/container_manager_linux.go, setupKernelTunables) and
 # would set for the whole machine. It is shown these values, and told to fail rather than to set any.
-_SYSCTLS = {
+SYSCTLS = {
     "vm/overcommit_memory": 1,
     "vm/panic_on_oom": 0,
     "kernel/panic": 10,
@@ -71,17 +71,22 @@ class PodStatus:
         return self.phase in ("Succeeded", "Failed")
 
 
-def unavailable() -> str | None:
-    """What is missing to run a real kubelet here and how to get it, or None where nothing is."""
+def unprivileged() -> str | None:
+    """Why no `room.Room` can be had here and what to do, or None where one can."""
     if os.geteuid() != 0:
-        return "root: a kubelet runs as root only, run this as root"
-    programs = build_kubelet.missing()
-    if programs:
-        return f"a real kubelet ({', '.join(programs)}): run scripts/build-kubelet"
+        return "root, to make namespaces and cgroups: run this as root"
     probe = ["unshare", "--mount", "--pid", "--net", "--ipc", "--cgroup", "--fork", "true"]
     if subprocess.run(probe, capture_output=True).returncode:
-        return "the privilege to make namespaces (CAP_SYS_ADMIN): run this outside a container, or in a privileged one"
+        return "CAP_SYS_ADMIN, to make namespaces: run this outside of a container, or in a privileged one"
     return None
+
+
+def unavailable() -> str | None:
+    """What is missing to run a real kubelet here and how to get it, or None where nothing is."""
+    programs = build_kubelet.missing()
+    if programs:
+        return f"a real kubelet ({', '.join(programs)} in {build_kubelet.folder()}): run scripts/build-kubelet"
+    return unprivileged()
 
 
 class RealKubelet:
@@ -130,7 +135,7 @@ class RealKubelet:
                     "manifests/": "",
                     "cni/": "",
                     "resolv.conf": "",
-                    **{f"sys/{name}": f"{value}\n" for name, value in _SYSCTLS.items()},
+                    **{f"sys/{name}": f"{value}\n" for name, value in SYSCTLS.items()},
                 },
                 own={"bin": build_kubelet.folder()},
                 # /run: containerd's shims have their sockets there. /var/lib: has no kubelet on most machines.
@@ -138,7 +143,7 @@ class RealKubelet:
                 show={
                     "/var/lib/kubelet": "kubelet",
                     "/var/log": "log",
-                    **{f"/proc/sys/{name}": f"sys/{name}" for name in _SYSCTLS},
+                    **{f"/proc/sys/{name}": f"sys/{name}" for name in SYSCTLS},
                 },
                 path=["bin"],
             )
@@ -301,8 +306,8 @@ class RealKubelet:
         return self.room.scratch / "manifests" / f"{name}.json"
 
     def _configure(self, scratch: Path) -> None:
-        (scratch / "kubelet.json").write_text(json.dumps(_kubelet_configuration(scratch)))
-        (scratch / "containerd.toml").write_text(_containerd_configuration(scratch))
+        (scratch / "kubelet.json").write_text(json.dumps(kubelet_configuration(scratch)))
+        (scratch / "containerd.toml").write_text(containerd_configuration(scratch))
         busybox_image.write(build_kubelet.folder() / "busybox", scratch / "image.tar")
 
     def _start_containerd(self, room: Room) -> None:
@@ -376,7 +381,7 @@ def _status(status: dict[str, Any]) -> PodStatus:
     )
 
 
-def _kubelet_configuration(scratch: Path) -> dict[str, Any]:
+def kubelet_configuration(scratch: Path) -> dict[str, Any]:
     """KubeletConfiguration, kubelet.config.k8s.io/v1beta1. It is reachable from within the room only."""
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -400,7 +405,7 @@ def _kubelet_configuration(scratch: Path) -> dict[str, Any]:
     }
 
 
-def _containerd_configuration(scratch: Path) -> str:
+def containerd_configuration(scratch: Path) -> str:
     """containerd's configuration, version 2 (containerd-config.toml(5), CRI plugin: docs/cri/config.md)."""
     quote = json.dumps  # what JSON makes of a path is a TOML string as well
     return f"""

@@ -104,9 +104,10 @@ class Room:
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """``argv`` wrapped so that, started outside the room, it runs inside."""
-        namespaces = ("--mount", "--pid", "--net", "--ipc", "--cgroup")
+        # The cgroups before the namespace: systemd mounts v2 so that no process crosses a namespace's border.
         join = f'for d in {shlex.join(self._cgroups)}; do echo 0 >"$d/cgroup.procs"; done; exec "$@"'
-        return ["nsenter", f"--target={self._pid}", *namespaces, "--", "sh", "-ec", join, "sh", *argv]
+        namespaces = ("--mount", "--pid", "--net", "--ipc", "--cgroup")
+        return ["sh", "-ec", join, "sh", "nsenter", f"--target={self._pid}", *namespaces, "--", *argv]
 
     def start(self, argv: Sequence[str], log: Path) -> Daemon:
         """Start a daemon in the room, its output appended to ``log``."""

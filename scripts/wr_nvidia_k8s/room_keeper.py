@@ -7,7 +7,8 @@ It is a program, in a session of its own so that it outlives an owner that is ki
 
 With PID 1 the kernel kills everything in the room and drops its mounts (pid_namespaces(7)). Arguments: the
 scratch directory, whose name is the cgroups' name as well, and as JSON the commands that lay out the room.
-When the room stands, one line of JSON goes to stdout: PID 1's pid, then the room's own cgroup directories.
+When the room stands, one line of JSON goes to stdout: PID 1's pid and the room's own cgroup directories,
+both as the machine has them.
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ class Hierarchy:
         return found
 
     def make(self, name: str) -> None:
+        if self.kind == "cgroup2" and self.path == Path(ROOT):
+            # Whatever runs containers switches these on for the machine (runc does), and systemd may come to
+            # count on them: so they stay on.
+            (self.path / "cgroup.subtree_control").write_text("+cpu +cpuset +memory +pids")
         for cgroup in (self.path / name, self.path / name / INNER):
             cgroup.mkdir()
             # In v1 a cpuset has no processors and no memory until it is given some, and takes no process.
@@ -83,7 +88,7 @@ class Hierarchy:
         return [["mkdir", "-p", str(self.path)], ["mount", "-t", self.kind, *options, self.kind, str(self.path)]]
 
 
-def _lay_out(hierarchies: list[Hierarchy], commands: list[list[str]]) -> str:
+def _lay_out(name: str, hierarchies: list[Hierarchy], commands: list[list[str]]) -> str:
     """What PID 1 of the room does, as shell text."""
     steps = [["umount", "--recursive", "--lazy", ROOT]]
     if all(str(hierarchy.path) != ROOT for hierarchy in hierarchies):
@@ -91,7 +96,7 @@ def _lay_out(hierarchies: list[Hierarchy], commands: list[list[str]]) -> str:
     for hierarchy in hierarchies:
         steps += hierarchy.mount()
     steps += [["mount", "-t", "proc", "proc", "/proc"], *commands]
-    inner = [str(hierarchy.path / INNER) for hierarchy in hierarchies]
+    inner = [str(hierarchy.path / name / INNER) for hierarchy in hierarchies]
     return "\n".join(
         [
             "read -r pid _ </proc/self/stat",  # still the machine's /proc, so the machine's number
@@ -113,7 +118,7 @@ def keep(scratch: Path, commands: list[list[str]]) -> int:
             hierarchy.make(name)
         process = subprocess.Popen(
             ["bash", "-ec", _JOIN_ROOT, "bash", *(str(hierarchy.path / name) for hierarchy in hierarchies)],
-            env={**os.environ, "JOIN_INNER": _JOIN_INNER, "LAY_OUT": _lay_out(hierarchies, commands)},
+            env={**os.environ, "JOIN_INNER": _JOIN_INNER, "LAY_OUT": _lay_out(name, hierarchies, commands)},
         )
         signal.signal(signal.SIGTERM, lambda *_: process.kill())
         return process.wait()

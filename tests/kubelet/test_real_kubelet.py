@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The plugin under a real kubelet and containerd, with real pods, on a simulated Jetson."""
 
+import errno
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -16,13 +18,20 @@ from wr_nvidia_k8s.real_kubelet import RealKubelet
 from wr_nvidia_k8s.simulated_jetson import lay_out
 
 GPU = "nvidia.com/gpu"
+PORTS = (10248, 10250, 10255)  # that a kubelet listens on
 # Prints its environment, then works until it is told to end.
 WORK = ["sh", "-c", "env; trap exit TERM; sleep 3600 & wait"]
 SOURCE = Path(__file__).resolve().parents[2] / "plugin-src"
 
 
 @pytest.fixture(scope="module")
-def kubelet() -> Iterator[RealKubelet]:
+def machine() -> dict[str, object]:
+    """What of the machine a kubelet or containerd would change, as it was before."""
+    return machine_state()
+
+
+@pytest.fixture(scope="module")
+def kubelet(machine: object) -> Iterator[RealKubelet]:
     reason = real_kubelet.unavailable()
     if reason:
         pytest.skip(reason)
@@ -39,6 +48,27 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
             node.unlink()
             os.mknod(node, stat.S_IFCHR | 0o666, os.makedev(1, 3))  # that of /dev/null, so that it can be opened
     return root
+
+
+def machine_state() -> dict[str, object]:
+    made = [
+        *("/var/lib/kubelet", "/var/lib/cni", "/var/log/pods", "/var/log/containers", "/usr/libexec/kubernetes"),
+        *("/run/containerd", "/opt/containerd", "/opt/cni", "/etc/cni"),
+        *("/sys/fs/cgroup/kubepods", "/sys/fs/cgroup/memory/kubepods", "/sys/fs/cgroup/cpuset/kubepods"),
+    ]
+    sysctls = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    return {
+        "made": [path for path in made if Path(path).exists()],
+        "set": {name: Path("/proc/sys", name).read_text() for name in sysctls},
+        "mounted": [line for line in mounts if "kubelet" in line or "containerd" in line],
+        "listening": [port for port in PORTS if not refuses(port)],
+    }
+
+
+def refuses(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 @contextmanager
@@ -88,6 +118,13 @@ def test_pod_without_a_limit_gets_no_gpu(kubelet: RealKubelet, plugin: object) -
     assert kubelet.run_pod("other", WORK).running
     assert "NVIDIA_VISIBLE_DEVICES" not in kubelet.output("other")
     assert kubelet.devices("other", GPU) == []
+
+
+def test_machine_is_left_as_it_is(kubelet: RealKubelet, machine: object) -> None:
+    assert kubelet.run_pod("other", WORK).running
+    assert machine_state() == machine
+    in_the_room = kubelet.room.run(["busybox", "netstat", "-ltn"])
+    assert all(f"127.0.0.1:{port} " in in_the_room for port in PORTS)
 
 
 def test_two_pods_in_turn(kubelet: RealKubelet, plugin: object) -> None:

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""What runs in a room is seen nowhere else, and goes with its owner."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wr_nvidia_k8s import real_kubelet
+from wr_nvidia_k8s.room import Room, RoomError
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+CGROUPS = Path("/sys/fs/cgroup")
+SECONDS = 30
+
+# Owns a room with a daemon that has a child and a cgroup of its own, says so, and waits.
+OWNER = """
+import sys
+from wr_nvidia_k8s.room import Room
+room = Room("wr-room-test", files={}, own={}, hide=["/run"], show={})
+script = "mkdir /sys/fs/cgroup/{memory/,}made-inside 2>/dev/null; sleep 3600 & echo started; wait"
+room.start(["bash", "-c", script], room.scratch / "log")
+while "started" not in (room.scratch / "log").read_text():
+    pass
+print(room.scratch, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(autouse=True)
+def privileged() -> None:
+    reason = real_kubelet.unprivileged()
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    room = Room("wr-room-test", files={"shown/file": "text"}, own={}, hide=["/run"], show={"/var/log": "shown"})
+    yield room
+    room.close()
+
+
+def traces(scratch: Path) -> list[str]:
+    """What of a room can be found on the machine."""
+    found = [str(path) for path in (scratch, *CGROUPS.glob(f"**/{scratch.name}")) if path.exists()]
+    found += [line for line in Path("/proc/self/mounts").read_text().splitlines() if scratch.name in line]
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            cgroup, command = (process / "cgroup").read_text(), (process / "cmdline").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if scratch.name in cgroup + command:
+            found.append(f"{process.name}: {command}")
+    return found
+
+
+def wait(condition: Callable[[], bool], what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.02)
+
+
+def test_room_shows_its_own_files_processes_and_network(room: Room) -> None:
+    assert room.run(["cat", "/var/log/file"]) == "text"
+    assert "\ttext" not in Path("/proc/self/mounts").read_text()
+    assert not Path("/var/log/file").exists()
+    room.run(["touch", "/run/made-inside"])
+    assert not Path("/run/made-inside").exists()
+    assert room.run(["sh", "-c", "echo /proc/[0-9]*"]).split()[0] == "/proc/1"
+    assert room.run(["cat", "/proc/1/comm"]) == "cat\n"
+    assert room.run(["readlink", "/proc/self/ns/net"]).strip() != str(Path("/proc/self/ns/net").readlink())
+    assert {line.rpartition(":")[2] for line in room.run(["cat", "/proc/self/cgroup"]).splitlines()} == {"/room"}
+
+
+def test_failed_command_tells_why(room: Room) -> None:
+    with pytest.raises(RoomError, match="No such file or directory"):
+        room.run(["cat", "/nowhere"])
+
+
+def test_ended_daemon_tells_why(room: Room) -> None:
+    daemon = room.start(["sh", "-c", "echo my last words; exit 3"], room.scratch / "log")
+
+    def has_ended() -> bool:
+        try:
+            daemon.check()
+        except RoomError as error:
+            assert "status 3" in str(error)
+            assert "my last words" in str(error)
+            return True
+        return False
+
+    wait(has_ended, lambda: "expected the daemon to have ended")
+
+
+def test_stubborn_daemon_is_stopped(room: Room) -> None:
+    daemon = room.start(["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"], room.scratch / "log")
+    wait(lambda: "ready" in daemon.log(), daemon.log)
+    daemon.stop(deadline=0.5)
+    with pytest.raises(RoomError, match="ended"):
+        daemon.check()
+
+
+def test_mount_that_fails_is_told_and_leaves_nothing() -> None:
+    with pytest.raises(RoomError, match="/no/such/place does not exist") as caught:
+        Room("wr-room-test", files={}, own={"inside": Path("/no/such/place")}, hide=[], show={})
+    named = re.search(r"\S+/wr-room-test-\w+", str(caught.value))
+    assert named is not None
+    scratch = Path(named[0])
+    assert traces(scratch) == []
+
+
+@pytest.mark.parametrize("how", ["close", "SIGKILL", "SIGINT"])
+def test_nothing_is_left_when_the_owner_ends(how: str) -> None:
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER], env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )
+    with owner:
+        assert owner.stdout is not None
+        scratch = Path(owner.stdout.readline().strip())
+        assert scratch.is_dir()
+        assert len(traces(scratch)) > 3  # or this would look for the wrong things
+        if how == "close":
+            owner.communicate("")
+        else:
+            owner.send_signal(signal.Signals[how])
+    wait(lambda: traces(scratch) == [], lambda: traces(scratch))
