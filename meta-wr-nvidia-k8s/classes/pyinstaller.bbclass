@@ -131,7 +131,8 @@ do_pyinstaller() {
     PYTHONPATH=${PYINSTALLER_LIBRARY} ${PYTHON} -B -m pyinstaller_cross ${PYINSTALLER_WORKDIR}/config.json
 }
 do_pyinstaller[dirs] = "${PYINSTALLER_WORKDIR}"
-do_pyinstaller[cleandirs] = "${PYINSTALLER_WORKDIR}"
+# Of the first function, not of the task: its directories are made after its prefuncs have run.
+pyinstaller_configure[cleandirs] = "${PYINSTALLER_WORKDIR}"
 do_pyinstaller[prefuncs] += "pyinstaller_configure pyinstaller_interpreter"
 do_pyinstaller[file-checksums] += "${@pyinstaller_checksums(d)}"
 addtask do_pyinstaller after do_compile before do_install
