@@ -107,8 +107,8 @@ def unpack(target: Path, arch: str, packages: Sequence[str], scratch: Path) -> l
         (target / name).symlink_to(f"usr/{name}")
     for archive in archives:
         # Not dpkg-deb -x: it would put a directory in the place of the merged-/usr links.
-        unpacked = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE)
-        _run_tar(target, unpacked)
+        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", archive], stdout=subprocess.PIPE) as unpacked:
+            _run_tar(target, unpacked)
     return [archive.name for archive in archives]
 
 

@@ -15,6 +15,13 @@ import typing
 
 from .errors import FreezeError
 
+# glibc's own libraries and musl's, and nothing else.
+C_LIBRARY = (
+    r"ld(64)?(-linux|-musl)?(-.+)?\.so(\..+)?",
+    r"libc\.musl-.+\.so\..+",
+    r"lib(c|m|dl|rt|pthread|util|resolv|anl|mvec|nss_\w+|BrokenLocale|thread_db)\.so(\..+)?",
+)
+
 SHIPPABLE = ("script", "hidden_imports", "excludes", "extra_args")
 
 
@@ -61,14 +68,7 @@ class Config:
     extra_args: list[str] = dataclasses.field(default_factory=list)
     tools: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     build_paths: list[str] = dataclasses.field(default_factory=list)
-    system_libraries: list[str] = dataclasses.field(
-        # glibc's own and musl's, and nothing else.
-        default_factory=lambda: [
-            r"ld(64)?(-linux|-musl)?(-.+)?\.so(\..+)?",
-            r"libc\.musl-.+\.so\..+",
-            r"lib(c|m|dl|rt|pthread|util|resolv|anl|mvec|nss_\w+|BrokenLocale|thread_db)\.so(\..+)?",
-        ]
-    )
+    system_libraries: list[str] = dataclasses.field(default_factory=lambda: list(C_LIBRARY))
     child: str = "native"
     qemu: list[str] = dataclasses.field(default_factory=list)
     target_python: str = ""

@@ -24,14 +24,15 @@ def _clean_sysconfig(config: Config) -> None:
 
     A staged file of OE-core's names its work directory and the recipe sysroots.
     """
-    name, variables = reroot.read_sysconfig(config.on_target(config.stdlib))
+    names, variables = reroot.read_sysconfig(config.on_target(config.stdlib))
     clean = {
         key: "" if isinstance(value, str) and any(path in value for path in config.build_paths) else value
         for key, value in variables.items()
     }
     directory = config.work / reroot.CLEAN_SYSCONFIG
     directory.mkdir()
-    (directory / f"{name}.py").write_text(f"build_time_vars = {pprint.pformat(clean)}\n", encoding="utf-8")
+    for name in names:
+        (directory / f"{name}.py").write_text(f"build_time_vars = {pprint.pformat(clean)}\n", encoding="utf-8")
 
 
 def _builtin_modules(config: Config) -> None:

@@ -92,21 +92,21 @@ class NativeFinder(importlib.abc.MetaPathFinder):
             yield from importlib.metadata.MetadataPathFinder.find_distributions(search)
 
 
-def read_sysconfig(stdlib: pathlib.Path) -> tuple[str, dict[str, typing.Any]]:
-    """Return module name and variables of the sysconfig data in a standard library's directory.
+def read_sysconfig(stdlib: pathlib.Path) -> tuple[list[str], dict[str, typing.Any]]:
+    """Return the names and the variables of the sysconfig data in a standard library's directory.
 
-    The file is one assignment of a literal (Lib/sysconfig, _generate_posix_vars), so nothing of it is run.
+    The file is one assignment of a literal (Lib/sysconfig, _generate_posix_vars), so nothing of it is run. Debian has
+    the same data under two names.
     """
-    # Debian has the same file under two names. The one with sys.platform is what sysconfig computes.
-    files = sorted(stdlib.glob("_sysconfigdata_*.py"), key=lambda path: ("_linux_" not in path.name, path.name))
-    if not files:
-        raise FreezeError(f"{stdlib}: expected the target's _sysconfigdata_*.py, found none; is the sysroot complete?")
-    for node in ast.parse(files[0].read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign):
-            variables = ast.literal_eval(node.value)
-            if isinstance(variables, dict):
-                return files[0].stem, variables
-    raise FreezeError(f"{files[0]}: expected an assignment of the build-time variables, found none")
+    files = sorted(stdlib.glob("_sysconfigdata_*.py"))
+    for file in files:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+                return [path.stem for path in files], ast.literal_eval(node.value)
+    raise FreezeError(
+        f"{stdlib}: expected the target's _sysconfigdata_*.py with its build-time variables, "
+        f"found {', '.join(path.name for path in files) or 'none'}; is the sysroot complete?"
+    )
 
 
 def extension_suffixes(variables: dict[str, typing.Any]) -> list[str]:
