@@ -164,7 +164,7 @@ INSANE_SKIP:${PN} += "already-stripped"
 SKIP_FILEDEPS:${PN} = "1"
 
 # In the package's data for do_create_spdx: which files come from which recipe.
-PACKAGEVARS += "PYINSTALLER_BUNDLED"
+PKGDATA_VARS += "PYINSTALLER_BUNDLED"
 
 python pyinstaller_package() {
     import json
