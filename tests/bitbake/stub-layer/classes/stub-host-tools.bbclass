@@ -1,8 +1,6 @@
 # Offers programs of the host as a native recipe: STUB_TOOLS names them, each found in /usr/bin or /usr/sbin.
-inherit native
+inherit stub native
 
-INHIBIT_DEFAULT_DEPS = "1"
-LICENSE = "CLOSED"
 STUB_TOOLS ?= ""
 
 do_install() {

@@ -1,9 +1,7 @@
 SUMMARY = "Debian's pseudo where BitBake looks for its own (PSEUDO_SYSROOT)"
-LICENSE = "CLOSED"
 
-inherit native
+inherit stub native
 
-INHIBIT_DEFAULT_DEPS = "1"
 PROVIDES += "virtual/fakeroot-native"
 
 do_install() {

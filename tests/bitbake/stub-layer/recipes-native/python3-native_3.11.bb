@@ -1,5 +1,4 @@
 SUMMARY = "Debian's interpreter as the build's python3-native"
-LICENSE = "CLOSED"
 
 DEBIAN_PACKAGES = "\
     libpython3.11-minimal \
@@ -7,22 +6,12 @@ DEBIAN_PACKAGES = "\
     python3.11-minimal \
 "
 
-inherit native python3-dir
+inherit stub-debs stub-python-modules python3-dir native
 
-INHIBIT_DEFAULT_DEPS = "1"
-
-do_unpack[cleandirs] += "${WORKDIR}/debian"
-stub_debian_unpack() {
-    for package in ${DEBIAN_PACKAGES}; do
-        dpkg-deb --extract ${STUB_DEBS}/amd64/${package}_*.deb ${WORKDIR}/debian
-    done
-}
-python do_unpack:append() {
-    bb.build.exec_func("stub_debian_unpack", d)
-}
+RPROVIDES:${PN} += "${@' '.join('python3-%s-native' % name for name in d.getVar('STUB_PYTHON_MODULES').split())}"
 
 do_install() {
-    root=${WORKDIR}/debian
+    root=${DEBIAN_ROOT}
     stdlib=${D}${libdir}/${PYTHON_DIR}
     # The interpreter finds its library from where it stands, so a copy is a whole installation of its own.
     install -D -m 0755 $root/usr/bin/${PYTHON_DIR} ${D}${bindir}/python3-native/${PYTHON_DIR}
@@ -31,9 +20,14 @@ do_install() {
     install -d $stdlib/site-packages
     cp -dR --preserve=mode $root/usr/lib/${PYTHON_DIR}/. $stdlib/
 
-    # Debian's layout (dist-packages, /usr/local) becomes upstream's, which OE-core keeps.
-    rm -f $stdlib/sitecustomize.py $stdlib/EXTERNALLY-MANAGED $stdlib/_distutils_system_mod.py
-    sed -i "s/dist-packages/site-packages/; s/ENABLE_USER_SITE = None/ENABLE_USER_SITE = False/" $stdlib/site.py
+    # Debian's layout (dist-packages, /usr/local) becomes upstream's, which OE-core keeps. The site module is
+    # frozen into the interpreter: what it is to do differently can only be added.
+    rm -f $stdlib/EXTERNALLY-MANAGED $stdlib/_distutils_system_mod.py $stdlib/sitecustomize.py
+    cat > $stdlib/sitecustomize.py <<EOT
+import site
+import sys
+site.addsitedir(f"{sys.prefix}/lib/${PYTHON_DIR}/site-packages")
+EOT
     # The prefix is the build configuration's, so that _PYTHON_SYSCONFIGDATA_NAME makes installations for the
     # target, as OE-core's own python3-native does.
     sed -i -e "s/prefix_scheme = 'posix_local'/prefix_scheme = 'posix_prefix'/" \

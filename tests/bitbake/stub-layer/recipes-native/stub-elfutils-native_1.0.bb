@@ -1,9 +1,7 @@
 SUMMARY = "Debian's libdw, which OE-core's dwarfsrcfiles is built on"
-LICENSE = "CLOSED"
 
-inherit native
+inherit stub native
 
-INHIBIT_DEFAULT_DEPS = "1"
 PROVIDES = "${PN} elfutils-native"
 
 # The host compiler finds libdw-dev by itself.

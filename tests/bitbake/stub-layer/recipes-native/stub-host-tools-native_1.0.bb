@@ -5,6 +5,7 @@ STUB_TOOLS = "\
     file \
     gzip \
     patch \
+    protoc \
     quilt \
     rpm \
     rpmbuild \
@@ -23,9 +24,17 @@ PROVIDES = "\
     gzip-native \
     patch-replacement-native \
     pigz-native \
+    protobuf-native \
     quilt-native \
     rpm-native \
     unzip-native \
     xz-native \
     zstd-native \
 "
+
+# package.bbclass calls it by this name (RPMDEPS).
+do_install:append() {
+    install -d ${D}${libdir}/rpm
+    printf '#!/bin/sh\nexec /usr/lib/rpm/rpmdeps "$@"\n' > ${D}${libdir}/rpm/rpmdeps
+    chmod 0755 ${D}${libdir}/rpm/rpmdeps
+}

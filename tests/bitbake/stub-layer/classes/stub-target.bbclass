@@ -1,0 +1,9 @@
+# A stand-in for the target is staged and described, never judged or installed: its packages are not ours.
+inherit stub
+
+# Packaging reads the libraries with the target's objdump.
+DEPENDS:append = " virtual/${TARGET_PREFIX}binutils"
+INHIBIT_PACKAGE_STRIP = "1"
+INHIBIT_PACKAGE_DEBUG_SPLIT = "1"
+do_package_qa[noexec] = "1"
+deltask do_package_write_rpm

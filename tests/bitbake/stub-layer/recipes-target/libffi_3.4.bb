@@ -1,0 +1,5 @@
+SUMMARY = "Debian's libffi for the target"
+
+DEBIAN_PACKAGES = "libffi8"
+
+inherit stub-debian

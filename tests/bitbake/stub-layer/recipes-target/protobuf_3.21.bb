@@ -1,0 +1,5 @@
+SUMMARY = "Debian's libprotobuf for the target"
+
+DEBIAN_PACKAGES = "libprotobuf32"
+
+inherit stub-debian

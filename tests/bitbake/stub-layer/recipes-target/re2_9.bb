@@ -1,0 +1,5 @@
+SUMMARY = "Debian's re2 for the target"
+
+DEBIAN_PACKAGES = "libre2-9"
+
+inherit stub-debian

@@ -1,0 +1,15 @@
+SUMMARY = "Names that our packages need when they run, with nothing behind them"
+
+inherit stub-target
+
+ALLOW_EMPTY:${PN} = "1"
+
+RPROVIDES:${PN} = "\
+    binutils \
+    docker \
+    k3s \
+    k3s-agent \
+    k3s-server \
+    ldd \
+    nvidia-container-toolkit \
+"

@@ -1,0 +1,5 @@
+SUMMARY = "Debian's util-linux-libuuid for the target"
+
+DEBIAN_PACKAGES = "libuuid1"
+
+inherit stub-debian
