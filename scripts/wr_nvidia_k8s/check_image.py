@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""Check that an image can be built: BitBake parses it without a complaint about us, and resolves its tasks.
+
+No source is downloaded and nothing is built, so it needs no network where the layer trees are laid out. Exit
+codes: 0 it can be built, 1 it cannot, 2 a wrong command line, 69 something that the check needs is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from wr_nvidia_k8s import cache
+from wr_nvidia_k8s.bitbake_log import BitbakeLog
+from wr_nvidia_k8s.build_user import BuildUserError
+from wr_nvidia_k8s.kas_build import LAYERS, OFFLINE, OWN_REPO, TOP, KasBuild, KasError, images
+
+# Tasks come by the thousand, and one line in so many seconds is enough to follow them; a parse says nothing at all.
+PROGRESS_SECONDS = 15.0
+
+# A recipe from the parse cache warns of nothing, so that a second run would pass: parse ours, and those that we
+# append to, each time.
+PARSE_OURS_AGAIN = f"""
+BB_DONT_CACHE = "${{@'1' if '/{OWN_REPO}/' in '%s %s' % (d.getVar('FILE'), d.getVar('__BBAPPEND')) else ''}}"
+"""
+
+
+@dataclass
+class Result:
+    """What a check found; ``problems`` is empty when the image can be built."""
+
+    image: str
+    log: BitbakeLog
+    seconds: dict[str, float]
+    problems: list[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of ``--json``."""
+        return {
+            "image": self.image,
+            "ok": not self.problems,
+            "problems": self.problems,
+            "recipes": self.log.recipes,
+            "variants": self.log.variants,
+            "tasks": self.log.attempted,
+            "built": sorted(self.log.built),
+            "seconds": {name: round(value, 1) for name, value in self.seconds.items()},
+        }
+
+
+class _Progress:
+    """Says on stderr, every `PROGRESS_SECONDS`, what goes on at the time."""
+
+    def __init__(self) -> None:
+        self.now = "parsing recipes"
+        self._started = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> _Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(PROGRESS_SECONDS):
+            print(f"{time.monotonic() - self._started:4.0f} s: {self.now}", file=sys.stderr, flush=True)
+
+
+def own_names() -> list[str]:
+    """The words by which a message speaks of us: our layer, our recipes and classes, and what we append to."""
+    folders = [TOP / "recipes-containers", TOP / "meta-wr-nvidia-k8s"]
+    files = [path for folder in folders for path in folder.rglob("*.bb*")]
+    return [OWN_REPO, OWN_REPO.removeprefix("meta-"), *sorted({path.stem.split("_")[0] for path in files})]
+
+
+def check(image: str, *, parse_only: bool) -> Result:
+    """Run BitBake on ``image`` (the NAME of kas/NAME.yml).
+
+    What BitBake says goes to stderr. Raises `KasError` or `BuildUserError` where it cannot even start.
+    """
+    files = [f"kas/{image}.yml", OFFLINE]
+    build = KasBuild(cache.root() / "check-image" / image, files, {"check-image": PARSE_OURS_AGAIN})
+    log, seconds = BitbakeLog(), {}
+    started = time.monotonic()
+    with build.bitbake("-p" if parse_only else f"-n {' '.join(build.targets)}") as process, _Progress() as progress:
+        for line in process.stdout or ():
+            log.line(line)
+            if log.recipes is not None and "parse" not in seconds:
+                seconds["parse"] = time.monotonic() - started
+            if line.startswith("NOTE: Running "):
+                progress.now = line.rstrip()
+            else:
+                sys.stderr.write(line)
+    if not parse_only:
+        seconds["dry_run"] = time.monotonic() - started - seconds.get("parse", 0.0)
+    return Result(image, log, seconds, _problems(log, process.returncode, parse_only))
+
+
+def _problems(log: BitbakeLog, status: int, parse_only: bool) -> list[str]:
+    problems = [f"{message.level.lower()}: {message.text}" for message in log.errors]
+    ours = log.warnings_naming(own_names(), besides=cache.root())
+    problems += [f"warning of ours: {message.text}" for message in ours]
+    if log.parse_errors:
+        problems.append(f"expected every recipe to parse, {log.parse_errors} did not")
+    if log.recipes is None:
+        problems.append("expected BitBake to parse all recipes, it ended before")
+    elif not parse_only and (log.attempted is None or log.attempted != log.total):
+        problems.append(f"expected the dry run to resolve every task, {log.attempted} of {log.total} succeeded")
+    if status and not problems:
+        problems.append(f"expected BitBake to exit with 0, it exited with {status}")
+    return problems
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line of scripts/check-image."""
+    parser = argparse.ArgumentParser(
+        prog="check-image",
+        description="Check that an image can be built: BitBake parses all recipes, none with an error, nor with a "
+        "warning about this layer, and a dry run resolves every task of the image. Builds nothing.",
+        epilog=f"The layer trees are taken from {LAYERS}; kas clones there what is missing. Root runs BitBake as "
+        "the user wr-nvidia-k8s-build, which is made where it is not there.",
+    )
+    parser.add_argument("image", metavar="NAME", choices=images(), help=f"one of: {', '.join(images())}")
+    parser.add_argument("--parse-only", action="store_true", help="no dry run (a third of the time)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    options = parser.parse_args(arguments)
+    # As on Ctrl-C: BitBake is stopped with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        result = check(options.image, parse_only=options.parse_only)
+    except KasError as error:
+        print(f"error: kas refuses kas/{options.image}.yml:\n{error}", file=sys.stderr)
+        return 1
+    except BuildUserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return os.EX_UNAVAILABLE
+    for problem in result.problems:
+        print(f"error: {options.image}: {problem}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(result.as_dict(), indent=2))
+    elif not result.problems:
+        seconds = ", ".join(f"{name} {value:.0f} s" for name, value in result.seconds.items())
+        tasks = "" if options.parse_only else f", {result.log.attempted} tasks"
+        print(f"{options.image}: {result.log.recipes} recipes{tasks} ({seconds})")
+    return 1 if result.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
