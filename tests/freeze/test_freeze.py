@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+import pyinstaller_cross
 from pyinstaller_cross import elf
+from wr_nvidia_k8s import debian_root
+from wr_nvidia_k8s.cache import Cached
 from wr_nvidia_k8s.freeze_parts import PYTHON
 
 Freezer = Callable[..., Any]
@@ -51,6 +54,47 @@ def test_two_builds_in_different_places_are_identical(freezer: Freezer, tmp_path
     ours, theirs = tree(first.result), tree(second.result)
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+def test_a_hook_is_told_of_the_target(freezer: Freezer, tmp_path: Path) -> None:
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / "hook-json.py").write_text(f"""
+import ctypes.util, importlib.machinery, json, pathlib, platform, shutil, subprocess, sys, sysconfig
+from PyInstaller.utils.hooks import exec_statement, get_module_file_attribute
+pathlib.Path({str(tmp_path)!r}, "told").write_text(json.dumps({{
+    "machine": platform.machine(), "suffix": importlib.machinery.EXTENSION_SUFFIXES[0],
+    "prefix": sys.prefix, "multiarch": sysconfig.get_config_var("MULTIARCH"),
+    "extension": get_module_file_attribute("_queue"), "module": get_module_file_attribute("yaml"),
+    "child": exec_statement("import sys; print(sys.prefix)"), "library": ctypes.util.find_library("expat"),
+    "ldconfig": subprocess.check_output(["ldconfig", "-p"], text=True),
+}}))
+""")
+    frozen = freezer("arm64", "import json", extra_args=[f"--additional-hooks-dir={hooks}"])
+    assert frozen.status == 0, frozen.error
+    told = json.loads((tmp_path / "told").read_text())
+    prefix = frozen.config["sysroot"] + "/usr"
+    assert {key: told[key] for key in ("machine", "suffix", "prefix", "multiarch", "child", "library")} == {
+        "machine": "aarch64", "suffix": SUFFIX, "prefix": prefix, "multiarch": "aarch64-linux-gnu", "child": prefix,
+        "library": "libexpat.so.1",
+    }  # fmt: skip
+    assert told["extension"] == f"{prefix}/lib/{PYTHON}/lib-dynload/_queue{SUFFIX}"
+    assert told["module"].startswith(prefix)
+    assert f"libz.so.1 (libc6) => {prefix}/lib/aarch64-linux-gnu/libz.so.1" in told["ldconfig"]
+
+
+def test_what_is_built_in_is_read_from_the_targets_python(
+        freezer: Freezer, library: MakeLibrary, tmp_path: Path) -> None:
+    """_bisect is compiled into Debian's interpreter, which runs PyInstaller, but not into this target's."""
+    sysroot = tmp_path / "sysroot"
+    shutil.copytree(freezer("arm64", "print(1)").config["sysroot"], sysroot, symlinks=True, copy_function=os.link)
+    (python,) = sysroot.glob("usr/lib/aarch64-linux-gnu/libpython*.so.1.0")
+    python.unlink()
+    library(python.name, folder=python.parent, source="void PyInit__thread(void) {}")
+    library(f"_bisect{SUFFIX}", folder=sysroot / "usr/lib" / PYTHON / "lib-dynload")
+    frozen = freezer("arm64", "import _bisect, _thread", sysroot=str(sysroot))
+    assert frozen.status == 0, frozen.error
+    assert list(frozen.result.rglob("_bisect*")) == [frozen.result / f"_internal/{PYTHON}/lib-dynload/_bisect{SUFFIX}"]
 
 
 def test_one_file_holds_what_the_directory_would(freezer: Freezer) -> None:
@@ -132,7 +176,27 @@ def test_a_failure_leaves_what_was_there(freezer: Freezer, tmp_path: Path) -> No
     assert [path.name for path in (tmp_path / "output").iterdir()] == ["program"]
 
 
-def test_what_only_an_import_tells(freezer: Freezer, tmp_path: Path) -> None:
+@pytest.fixture
+def interpreter(tmp_path: Path) -> Path:
+    """The class's interpreter for qemu, compiled against Debian's Python of the target."""
+
+    def make(folder: Path) -> None:
+        debian_root.unpack(folder, "arm64", [f"lib{PYTHON}-dev"], folder / ".apt")
+
+    try:
+        root = Cached("freeze/dev", PYTHON, debian_root.codename()).get(make)
+    except debian_root.DebianError as error:
+        pytest.skip(f"lib{PYTHON}-dev for arm64: {error}")
+    path = tmp_path / "target-python"
+    (python,) = root.glob("usr/lib/aarch64-linux-gnu/libpython*.so.1.0")
+    source = Path(pyinstaller_cross.__file__).with_name("interpreter.c")
+    include = [f"-I{root}/usr/include/{PYTHON}", f"-I{root}/usr/include", f"-I{root}/usr/include/aarch64-linux-gnu"]
+    command: list[str | Path] = ["aarch64-linux-gnu-gcc", "-Wall", "-Werror", *include, "-o", path, source, python]
+    subprocess.run([*command, "-Wl,--allow-shlib-undefined"], check=True)
+    return path
+
+
+def test_what_only_an_import_tells(freezer: Freezer, tmp_path: Path, interpreter: Path) -> None:
     """A package that needs an extension module of the target to be imported: an error, unless qemu imports it."""
     package = tmp_path / "modules/package"
     package.mkdir(parents=True)
@@ -146,10 +210,8 @@ def test_what_only_an_import_tells(freezer: Freezer, tmp_path: Path) -> None:
     if shutil.which("qemu-aarch64-static") is None:
         pytest.skip("qemu-aarch64-static: apt-get install qemu-user-static")
     sysroot = native.config["sysroot"]
-    emulated = freezer(
-        "arm64", "import json", **arguments, child="qemu",
-        qemu=["qemu-aarch64-static", "-L", sysroot], target_python=f"{sysroot}/usr/bin/{PYTHON}",
-    )  # fmt: skip
+    qemu = ["qemu-aarch64-static", "-L", sysroot, "-E", f"PYTHONHOME={sysroot}/usr"]
+    emulated = freezer("arm64", "import json", **arguments, child="qemu", qemu=qemu, target_python=str(interpreter))
     assert emulated.status == 0, emulated.error
     bundle = json.loads((Path(emulated.config["work"]) / "bundle.json").read_text())
     assert str(package / "plugin.py") in bundle["modules"]

@@ -55,6 +55,9 @@ def test_runpath_is_for_the_library_itself_rpath_for_what_it_loads_too(tmp_path:
     resolver = Resolver(tmp_path, ["/usr/lib"], ARM64)
     assert resolver.dependencies(old) == {"libmiddle.so.1": middle, "libdeep.so.1": deep}
     assert resolver.dependencies(new) == {"libmiddle.so.1": middle, "libdeep.so.1": None}
+    # What has a runpath of its own does not look in the rpath of what loads it.
+    library("libmiddle.so.1", folder=private, needs=[deep], flags=["-Wl,--enable-new-dtags,-rpath,/nowhere"])
+    assert resolver.dependencies(old) == {"libmiddle.so.1": middle, "libdeep.so.1": None}
 
 
 def test_absolute_paths_are_the_targets(tmp_path: Path, library: MakeLibrary) -> None:

@@ -15,6 +15,19 @@ from . import reroot
 BUNDLE = "bundle.json"
 
 
+class TargetSys:
+    """`sys` as modulegraph is to see it: with the modules that are compiled into the target's interpreter.
+
+    The real sys.builtin_module_names also decides what this process itself can import.
+    """
+
+    def __init__(self, builtin_module_names: tuple[str, ...]) -> None:
+        self.builtin_module_names = builtin_module_names
+
+    def __getattr__(self, name: str) -> typing.Any:
+        return getattr(sys, name)
+
+
 def _remember_analyses() -> list[typing.Any]:
     """Return a list that will hold PyInstaller's Analysis objects (the spec file's `a`)."""
     build_main = importlib.import_module("PyInstaller.building.build_main")
@@ -57,6 +70,10 @@ def main() -> None:
 
     def bootloader_file(self: typing.Any, exe: str, extension: str | None = None) -> str:
         return str(config.bootloader / (exe + ("_d" if self.debug else "") + (extension or "")))
+
+    builtin = (config.work / reroot.BUILTIN_MODULES).read_text(encoding="utf-8").split()
+    modulegraph: typing.Any = importlib.import_module("PyInstaller.lib.modulegraph.modulegraph")
+    modulegraph.sys = TargetSys(tuple(builtin))
 
     # PyInstaller has no setting for it: it looks in its own package, below a name made of system, bits and machine.
     api.EXE._bootloader_file = bootloader_file

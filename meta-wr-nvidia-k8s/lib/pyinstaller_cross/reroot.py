@@ -148,8 +148,6 @@ def _interpreter(config: configuration.Config, module_path: list[str], variables
     sys.path_hooks.insert(0, _own_path_hook([*module_path, str(config.sysroot)], suffixes))
     sys.path_importer_cache.clear()
 
-    builtin = (config.work / BUILTIN_MODULES).read_text(encoding="utf-8").split()
-    sys.builtin_module_names = tuple(builtin)
     prefix = str(config.on_target(config.prefix))
     for name in ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix"):
         setattr(sys, name, prefix)
