@@ -16,6 +16,10 @@ host_python() {
             return
         fi
     done
+    if [ ! -e /usr/bin/python3 ] && ensure_apt python3; then
+        host_python
+        return
+    fi
     echo "error: expected Python 3.10 or later as /usr/bin/python3 or on PATH, found none; install python3" >&2
     return 69
 }
