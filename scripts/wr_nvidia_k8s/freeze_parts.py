@@ -108,16 +108,16 @@ def _make_bootloader(folder: Path, arch: Arch) -> None:
     (requirement,) = [line for line in pins if line.startswith("pyinstaller==")]
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         download = ["download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary=pyinstaller"]
-        run([python(), "-m", "pip", *download, "--dest", scratch, requirement], "downloading", env=pip_environment())
+        # To learn the metadata, pip has the package compile its bootloader, which else wants zlib's headers.
+        environment = {**pip_environment(), "PYI_STATIC_ZLIB": "1"}
+        run([python(), "-m", "pip", *download, "--dest", scratch, requirement], "downloading", env=environment)
         (archive,) = Path(scratch).glob("*.tar.gz")
         run(["tar", "-xf", archive, "-C", scratch], "unpacking PyInstaller's source")
         source = Path(scratch) / archive.name.removesuffix(".tar.gz")
-        environment = {
-            **pip_environment(),
+        environment |= {
             "CC": f"{arch.triplet}-gcc",
             # The result must not depend on where it was compiled.
             "CFLAGS": f"-O2 -ffile-prefix-map={source}=.",
-            "PYI_STATIC_ZLIB": "1",
             "STRIP": "true",
         }
         # Never --target-arch: it forces -m64, which only x86 compilers know.
