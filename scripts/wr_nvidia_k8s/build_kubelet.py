@@ -63,10 +63,10 @@ def build() -> None:
         except BlockingIOError:
             _say("another build is running: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if not missing():
-            return
         for leftover in target.parent.glob(f"{_SCRATCH}*"):  # of a build that was killed: we hold the lock
             shutil.rmtree(leftover)
+        if not missing():
+            return
         with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=target.parent) as name:
             _build(Path(name), target)
 

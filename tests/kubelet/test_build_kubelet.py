@@ -85,6 +85,7 @@ def test_no_archive_to_trust_no_kubelet(tmp_path: Path, sources: str, message: s
     archive(tmp_path / "debian", "Debian")
     archive(tmp_path / "other", "Other")
     cache = tmp_path / "cache"
+    (cache / "wr-nvidia-k8s/kubelet-build-killed/gopath").mkdir(parents=True)
     config = apt_config(tmp_path, sources.format(tmp=tmp_path))
     done = run(XDG_CACHE_HOME=str(cache), APT_CONFIG=config)
     assert done.returncode == 69, done.stderr

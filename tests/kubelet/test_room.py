@@ -29,7 +29,10 @@ room.start(["bash", "-c", script], room.scratch / "log")
 while "started" not in (room.scratch / "log").read_text():
     pass
 print(room.scratch, flush=True)
-sys.stdin.read()
+try:
+    sys.stdin.read()
+except KeyboardInterrupt:
+    print(room.run(["echo", "still", "there"]), flush=True)
 """
 
 
@@ -117,19 +120,22 @@ def test_mount_that_fails_is_told_and_leaves_nothing() -> None:
     assert traces(scratch) == []
 
 
-@pytest.mark.parametrize("how", ["close", "SIGKILL", "SIGINT"])
+@pytest.mark.parametrize("how", ["end", "SIGKILL", "interrupt at the terminal"])
 def test_nothing_is_left_when_the_owner_ends(how: str) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER], env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
     )
     with owner:
         assert owner.stdout is not None
         scratch = Path(owner.stdout.readline().strip())
         assert scratch.is_dir()
         assert len(traces(scratch)) > 3  # or this would look for the wrong things
-        if how == "close":
+        if how == "end":
             owner.communicate("")
+        elif how == "SIGKILL":
+            owner.kill()
         else:
-            owner.send_signal(signal.Signals[how])
+            os.killpg(owner.pid, signal.SIGINT)  # it goes to every process of the terminal's foreground group
+            assert owner.stdout.readline() == "still there\n"  # so that the owner can come to an orderly end
     wait(lambda: traces(scratch) == [], lambda: traces(scratch))
