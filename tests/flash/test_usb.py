@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: MIT
+"""Flash a Jetson in recovery mode: scripts/flash with an archive of each board's generation, on a simulated USB."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from flash.archives import BUILDS, ROOT_TEXT, called, make
+from flash.places import TOP, Place, need
+
+ORIN = BUILDS["jetson-orin-nano"]
+
+
+@pytest.fixture(autouse=True)
+def tools() -> None:
+    need("dtc", "fdtput", "cpp", "sgdisk", "partprobe")
+
+
+@pytest.mark.parametrize("board", BUILDS)
+def test_each_board_is_flashed_by_its_archives_own_script(place: Place, board: str) -> None:
+    build = BUILDS[board]
+    image = make(place.folder / "image", build, place.folder / "sys")
+    place.plug("1-2", build.product)
+    result = place.flash(board, "--image", image, "--yes", "--json")
+    assert result.code == 0, result.stderr
+    script = "doflash.sh" if board == "jetson-nano" else "initrd-flash"
+    facts = result.json
+    assert (facts["ok"], facts["exit_code"], facts["error"]) == (True, 0, None)
+    assert (facts["method"], facts["usb"], facts["machine"]) == (script, "1-2", build.machine)
+    assert facts["l4t"] == "R{}.{}.{}".format(*build.release)
+    (call,) = called(image)
+    assert call["script"] == (build.helper if script == "doflash.sh" else script)
+    if script == "initrd-flash":
+        assert call["arguments"] == ["--usb-instance", "1-2"]
+        assert call["root_image"] == ROOT_TEXT.decode()
+        assert call["holes"], "unpacking filled the holes of the root file system's image"
+    assert result.left == []
+    assert "done: the board restarts" in result.stderr
+
+
+@pytest.mark.parametrize(("board", "method"), [("jetson-nano", "initrd-flash"), ("jetson-xavier-nx", "doflash.sh")])
+def test_the_other_method_can_be_named(place: Place, board: str, method: str) -> None:
+    image = make(place.folder / "image", BUILDS[board], place.folder / "sys")
+    place.plug("3-1.4", BUILDS[board].product)
+    result = place.flash(board, "--image", image, "--yes", "--method", method, "--json")
+    assert result.code == 0, result.stderr
+    assert result.json["method"] == method
+    assert "3-1.4" in called(image)[0]["arguments"]  # type: ignore[operator]
+
+
+def test_an_archive_without_initrd_flash_is_flashed_by_doflash(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys", initrd=False)
+    place.plug("1-2", ORIN.product)
+    result = place.flash(ORIN.board, "--image", image, "--yes", "--json")
+    assert result.code == 0, result.stderr
+    assert result.json["method"] == "doflash.sh"
+    named = place.flash(ORIN.board, "--image", image, "--yes", "--method", "initrd-flash")
+    assert (named.code, len(called(image))) == (2, 1)
+
+
+def test_a_zip_archive_keeps_its_programs_executable(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys", package="zip")
+    place.plug("1-2", ORIN.product)
+    result = place.flash(ORIN.board, "--image", image, "--yes")
+    assert result.code == 0, result.stderr
+    assert called(image)[0]["root_image"] == ROOT_TEXT.decode()
+
+
+def test_boot_firmware_only(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys")
+    place.plug("1-2", ORIN.product)
+    result = place.flash(ORIN.board, "--image", image, "--yes", "--boot-firmware-only")
+    assert result.code == 0, result.stderr
+    assert called(image)[0]["arguments"][-3:] == ["--spi-only", "--usb-instance", "1-2"]  # type: ignore[index]
+
+
+def test_boot_firmware_only_is_refused_where_it_is_on_the_emmc(place: Place) -> None:
+    build = BUILDS["jetson-agx-xavier"]
+    image = make(place.folder / "image", build, place.folder / "sys")
+    place.plug("1-2", build.product)
+    result = place.flash(build.board, "--image", image, "--yes", "--boot-firmware-only")
+    assert (result.code, called(image)) == (2, [])
+    assert "keeps all on the eMMC" in result.stderr
+
+
+def test_doflash_is_refused_for_a_root_file_system_on_nvme(place: Place) -> None:
+    build = BUILDS["jetson-orin-nano-nvme"]
+    image = make(place.folder / "image", build, place.folder / "sys")
+    place.plug("1-2", build.product)
+    result = place.flash(build.board, "--image", image, "--yes", "--method", "doflash.sh")
+    assert (result.code, called(image)) == (2, [])
+    assert "nvme0n1" in result.stderr
+
+
+def test_without_a_board_it_says_how_to_enter_recovery_mode(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys")
+    place.plug("1-1", "7523", vendor="1234")
+    place.plug("1-4", "7020")  # a Jetson that runs Linux
+    place.plug("1-5", "7323")  # another module
+    result = place.flash(ORIN.board, "--image", image, "--yes", "--json")
+    assert (result.code, result.json["exit_code"], called(image)) == (75, 75, [])
+    assert "expected 0955:7523 (Jetson Orin Nano 8GB) on USB" in result.stderr
+    assert "0955:7020 at 1-4 (not a Jetson in recovery mode)" in result.stderr
+    assert "0955:7323 at 1-5 (Jetson Orin NX 16GB)" in result.stderr
+    assert "FC REC" in result.stderr
+    assert "1-1" not in result.stderr
+
+
+def test_of_two_boards_one_must_be_named(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys")
+    place.plug("1-2", ORIN.product)
+    place.plug("2-1", ORIN.product)
+    result = place.flash(ORIN.board, "--image", image, "--yes")
+    assert (result.code, called(image)) == (75, [])
+    assert "--usb-instance 1-2 or 2-1" in result.stderr
+    assert place.flash(ORIN.board, "--image", image, "--yes", "--usb-instance", "2-1").code == 0
+    assert "2-1" in called(image)[0]["arguments"]  # type: ignore[operator]
+    assert place.flash(ORIN.board, "--image", image, "--yes", "--usb-instance", "5-5").code == 75
+
+
+@pytest.mark.parametrize(
+    ("board", "method", "fails", "words"),
+    [
+        # The real initrd-flash ends with 0 in the first two cases.
+        ("jetson-orin-nano", "initrd-flash", "board", "its logs are in device-logs-"),
+        ("jetson-nano", "initrd-flash", "write", "try another one"),
+        ("jetson-xavier-nx", "initrd-flash", "write", "try another one"),
+        ("jetson-orin-nano", "initrd-flash", "usb", "recovery mode again"),
+        ("jetson-nano", "doflash.sh", "eeprom", "another cable"),
+    ],
+)
+def test_a_failed_script_is_told_with_what_to_do(
+    place: Place, board: str, method: str, fails: str, words: str
+) -> None:
+    image = make(place.folder / "image", BUILDS[board], place.folder / "sys", fails=fails)
+    place.plug("1-2", BUILDS[board].product)
+    result = place.flash(board, "--image", image, "--yes", "--method", method, "--json")
+    assert (result.code, result.json["ok"]) == (1, False)
+    assert words in result.json["error"]
+    (kept,) = result.left  # for its logs
+    assert f"logs: {place.tmp / kept}" in result.stderr
+
+
+def test_ctrl_c_ends_it_and_keeps_the_logs(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys", fails="hang")
+    place.plug("1-2", ORIN.product)
+    command = [TOP / "scripts/flash", ORIN.board, "--image", image, "--yes"]
+    with subprocess.Popen(
+        command, env=place.environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "Step 4" in line)
+        os.killpg(process.pid, signal.SIGINT)
+        said += process.stderr.read()
+        assert process.wait() == 130
+    (kept,) = place.tmp.iterdir()
+    assert f"logs: {kept}" in said
+    assert "interrupted" in said
+
+
+@pytest.mark.parametrize(("answer", "code"), [("yes\n", 0), ("y\n", 77), ("\n", 77)])
+def test_a_terminal_is_asked(place: Place, answer: str, code: int) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys")
+    place.plug("1-2", ORIN.product)
+    keyboard, terminal = pty.openpty()
+    try:
+        os.write(keyboard, answer.encode())
+        result = place.flash(ORIN.board, "--image", image, stdin=terminal)
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert (result.code, len(called(image))) == (code, 0 if code else 1), result.stderr
+    assert "This overwrites the storage of 0955:7523 at 1-2" in result.stderr
+    assert result.left == []
+
+
+def test_without_a_terminal_it_wants_yes(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys")
+    place.plug("1-2", ORIN.product)
+    result = place.flash(ORIN.board, "--image", image)
+    assert (result.code, called(image)) == (2, [])
+    assert "--yes" in result.stderr
+
+
+def test_the_dry_run_prints_each_step_and_writes_nothing(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys")
+    place.plug("1-2", ORIN.product)
+    before = {path: path.stat().st_mtime_ns for path in place.folder.rglob("*")}
+    result = place.flash(ORIN.board, "--image", image, "--dry-run")
+    assert result.code == 0, result.stderr
+    assert {path: path.stat().st_mtime_ns for path in place.folder.rglob("*")} == before
+    for words in (f"tar -xzf {image}", "./initrd-flash --usb-instance 1-2", 'rm -rf "$DIR"', "nothing was written"):
+        assert words in result.stdout
+
+
+def test_the_steps_of_the_dry_run_do_what_the_command_does(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys")
+    place.plug("1-2", ORIN.product)
+    steps = place.flash(ORIN.board, "--image", image, "--dry-run", "--json").json["steps"]
+    shell = "\n".join(step["command"] for step in steps)
+    done = subprocess.run(["bash", "-euc", shell], env=place.environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    place.flash(ORIN.board, "--image", image, "--yes")
+    by_hand, by_command = called(image)
+    assert by_hand == by_command
+    assert list(place.tmp.iterdir()) == []
+
+
+def as_user(place: Place) -> tuple[str | Path, ...]:
+    """Run what follows as an ordinary user who may sudo, with the real sudo, in a mount namespace of its own."""
+    if os.geteuid():
+        pytest.skip("an ordinary user beside root: run as root")
+    need("sudo", "setpriv", "unshare")
+    if any(not folder.stat().st_mode & 0o001 for folder in [TOP, *TOP.parents]):
+        pytest.skip("a checkout that other users can read: clone it outside of root's home")
+    script = place.folder / "as-user"
+    script.write_text(
+        "set -eu\nmount -t tmpfs -o mode=755 tmpfs /etc/sudoers.d\n"
+        "echo 'nobody ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/test\nchmod 440 /etc/sudoers.d/test\n"
+        'exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all -- "$@"\n'
+    )
+    prefix = ("unshare", "--mount", "--propagation", "private", "sh", script)
+    if subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        pytest.skip("mount namespaces: not allowed here")
+    return prefix
+
+
+def test_an_ordinary_user_becomes_root_for_the_one_step(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys", fails="board")
+    place.plug("1-2", ORIN.product)
+    result = place.flash(ORIN.board, "--image", image, "--yes", "--json", prefix=as_user(place))
+    assert result.code == 1, result.stderr  # it fails at the end, to leave its folder
+    assert called(image)[0]["uid"] == 0
+    (kept,) = result.left
+    owners = {path.lstat().st_uid for path in [place.tmp / kept, *(place.tmp / kept).rglob("*")]}
+    assert owners == {65534}, "root's files are not given back"
+    assert any(path.name.startswith("device-logs-") for path in (place.tmp / kept).iterdir())
+
+
+def test_an_ordinary_user_is_told_of_root_before(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys")
+    place.plug("1-2", ORIN.product)
+    result = place.flash(ORIN.board, "--image", image, "--dry-run", prefix=as_user(place))
+    assert result.code == 0, result.stderr
+    assert ", as root\n" in result.stdout
+    assert "sudo -- " in result.stdout
+    place.variables["PATH"] = place.path_without("sudo")
+    without = place.flash(ORIN.board, "--image", image, "--dry-run", prefix=as_user(place))
+    assert without.code == 69
+    assert "sudo" in without.stderr
+
+
+def test_options_for_usb_do_not_go_with_a_device(place: Place) -> None:
+    assert place.flash("jetson-nano", "--device", "/dev/null", "--usb-instance", "1-2").code == 2
+    assert place.flash("x86-64", "--method", "doflash.sh").code == 2
+    assert place.flash("jetson-tx1").code == 2
+
+
