@@ -150,7 +150,7 @@ def test_a_failed_script_is_told_with_what_to_do(
 def test_ctrl_c_ends_it_and_keeps_the_logs(place: Place) -> None:
     image = make(place.folder / "image", ORIN, place.folder / "sys", fails="hang")
     place.plug("1-2", ORIN.product)
-    command = [TOP / "scripts/flash", ORIN.board, "--image", image, "--yes"]
+    command: list[str | Path] = [TOP / "scripts/flash", ORIN.board, "--image", image, "--yes"]
     with subprocess.Popen(
         command, env=place.environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
