@@ -21,54 +21,19 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wr_nvidia_k8s import build_kubelet, busybox_image
+from wr_nvidia_k8s import build_kubelet, busybox_image, kubelet_pod, kubelet_settings
+from wr_nvidia_k8s.kubelet_pod import PodStatus
 from wr_nvidia_k8s.room import Room, RoomError
 
 _NODE = "node"
-_CONTAINER = "main"
-_HEALTH_PORT = 10248
-_READ_ONLY_PORT = 10255
 _DEADLINE = 60.0
 
-# What a kubelet wants of the kernel (pkg/kubelet/cm/container_manager_linux.go, setupKernelTunables) and
-# would set for the whole machine. It is shown these values, and told to fail rather than to set any.
-SYSCTLS = {
-    "vm/overcommit_memory": 1,
-    "vm/panic_on_oom": 0,
-    "kernel/panic": 10,
-    "kernel/panic_on_oops": 1,
-    "kernel/keys/root_maxkeys": 1000000,
-    "kernel/keys/root_maxbytes": 25000000,
-}
 
-
-class KubeletError(Exception):
-    """The kubelet did not do what was awaited; the text has its state and the end of its log."""
-
-
-@dataclass(frozen=True)
-class PodStatus:
-    """A pod as the kubelet reports it.
-
-    phase, reason, message: of the pod (Kubernetes API, PodStatus), reason and message of its container where
-    that is waiting or terminated. exit_code: of the container, None until it has ended.
-    """
-
-    phase: str
-    reason: str
-    message: str
-    running: bool
-    exit_code: int | None
-    container_id: str
-
-    @property
-    def ended(self) -> bool:
-        """Whether the pod has run to its end or was refused."""
-        return self.phase in ("Succeeded", "Failed")
+class KubeletError(RoomError):
+    """The kubelet did not do what was awaited, or was asked for what it cannot do."""
 
 
 def unprivileged() -> str | None:
@@ -92,7 +57,8 @@ def unavailable() -> str | None:
 class RealKubelet:
     """One kubelet and its containerd. Needs root, and what `unavailable` names.
 
-    The methods raise KubeletError when what they wait for does not come about within a minute.
+    The methods raise RoomError: as KubeletError where they are asked for a pod that there is not, or where
+    what they wait for does not come about within a minute; that says what the kubelet logged last.
     """
 
     def __init__(self) -> None:
@@ -135,7 +101,7 @@ class RealKubelet:
                     "manifests/": "",
                     "cni/": "",
                     "resolv.conf": "",
-                    **{f"sys/{name}": f"{value}\n" for name, value in SYSCTLS.items()},
+                    **{f"sys/{name}": f"{value}\n" for name, value in kubelet_settings.SYSCTLS.items()},
                 },
                 own={"bin": build_kubelet.folder()},
                 # /run: containerd's shims have their sockets there. /var/lib: has no kubelet on most machines.
@@ -143,17 +109,17 @@ class RealKubelet:
                 show={
                     "/var/lib/kubelet": "kubelet",
                     "/var/log": "log",
-                    **{f"/proc/sys/{name}": f"sys/{name}" for name in SYSCTLS},
+                    **{f"/proc/sys/{name}": f"sys/{name}" for name in kubelet_settings.SYSCTLS},
                 },
                 path=["bin"],
             )
             self._configure(self._room.scratch)
             self._room.run(["busybox", "ip", "link", "set", "lo", "up"])
             self._start_containerd(self._room)
-            self._start_kubelet()
-        except (RoomError, KubeletError) as error:
+            self.start_kubelet()
+        except BaseException:
             self.stop()
-            raise KubeletError(str(error)) from error
+            raise
 
     def stop(self) -> None:
         """End everything that was started, pods included, and leave nothing behind. May be called again."""
@@ -165,12 +131,28 @@ class RealKubelet:
     def restart(self) -> None:
         """End the kubelet and start it again; containerd and the pods go on in between."""
         self.stop_kubelet()
-        self._start_kubelet()
+        self.start_kubelet()
 
     def stop_kubelet(self) -> None:
-        """End the kubelet alone."""
+        """End the kubelet alone; `start_kubelet` starts another one."""
         self._kubelet.stop()
         self.forget_devices()
+
+    def start_kubelet(self) -> None:
+        """Start a kubelet, and wait until it takes registrations and has taken up the pods."""
+        room = self.room
+        command = [
+            "kubelet",
+            f"--config={room.scratch / 'kubelet.json'}",
+            "--container-runtime=remote",
+            f"--container-runtime-endpoint=unix://{room.scratch / 'containerd.sock'}",
+            f"--hostname-override={_NODE}",
+            "--v=2",
+        ]
+        self._kubelet = room.start(command, room.scratch / "kubelet.log")
+        self.wait(self._is_kubelet_up, "the kubelet to be healthy and to take registrations")
+        for name in self._uids:  # after a restart it takes the pods up one by one
+            self.wait(lambda name=name: self._is_settled(name), f"the kubelet to take up the pod {name}")  # type: ignore[misc]
 
     def forget_devices(self) -> None:
         """Count every resource as 0 in `capacity` until the kubelet hears of it again.
@@ -213,7 +195,7 @@ class RealKubelet:
         return [
             device
             for entry in self._read_checkpoint()["PodDeviceEntries"] or []
-            if entry["PodUID"] == self._uids[name] and entry["ResourceName"] == resource
+            if entry["PodUID"] == self._uid(name) and entry["ResourceName"] == resource
             for node in entry["DeviceIDs"].values()  # by NUMA node
             for device in node
         ]
@@ -225,30 +207,13 @@ class RealKubelet:
 
         A container that cannot be started counts as refused: `PodStatus.reason` then ends in Error.
         """
-        uid = self._uids[name] = str(uuid.uuid4())  # a pod of the same name and content is still another one
-        limits = {resource: str(count) for resource, count in (resources or {}).items()}
-        container = {
-            "name": _CONTAINER,
-            "image": busybox_image.IMAGE,
-            "imagePullPolicy": "Never",
-            "command": list(command),
-            "resources": {"limits": limits},
-        }
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": "default", "uid": uid},
-            "spec": {
-                "hostNetwork": True,  # needs no CNI plugin; the host is the room
-                "dnsPolicy": "Default",
-                "restartPolicy": "Never",
-                "terminationGracePeriodSeconds": 1,
-                "containers": [container],
-            },
-        }
+        if name in self._uids:
+            raise KubeletError(f"expected the name of a new pod, found {name}, which there is; remove it first")
+        uid = str(uuid.uuid4())  # a pod of the same name and content as an earlier one is still another one
         draft = self.room.scratch / f"{name}.json"
-        draft.write_text(json.dumps(pod))
+        draft.write_text(json.dumps(kubelet_pod.manifest(name, uid, command, resources or {})))
         draft.replace(self._manifest(name))
+        self._uids[name] = uid
         self.wait(lambda: self._is_settled(name), f"the pod {name} to run, to end or to be refused")
         status = self.pod_status(name)
         assert status is not None  # noqa: S101 -- it is settled, and only remove_pod() removes it
@@ -258,14 +223,14 @@ class RealKubelet:
         """The pod ``name`` as the kubelet reports it (its /pods), or None where it has no such pod."""
         for pod in self._get_pods():
             if pod["metadata"]["uid"] == self._uids.get(name):
-                return _status(pod.get("status", {}))
+                return PodStatus.of(pod.get("status", {}))
         return None
 
     def output(self, name: str) -> str:
         """What the container of the pod ``name`` has written so far."""
         text = []
-        folder = self.room.scratch / "log" / "pods" / f"default_{name}-{_NODE}_{self._uids[name]}"
-        for log in sorted(folder.glob(f"{_CONTAINER}/*.log")):
+        folder = self.room.scratch / "log" / "pods" / f"{kubelet_pod.NAMESPACE}_{name}-{_NODE}_{self._uid(name)}"
+        for log in sorted(folder.glob(f"{kubelet_pod.CONTAINER}/*.log")):
             for line in log.read_text(errors="replace").splitlines():
                 _, _, tag, content = line.split(" ", 3)  # time, stream, P(art) or F(ull line), content
                 text.append(content + ("\n" if tag == "F" else ""))
@@ -280,12 +245,13 @@ class RealKubelet:
 
     def remove_pod(self, name: str) -> None:
         """Remove the pod ``name`` and wait until its containers are gone."""
+        uid = self._uid(name)
         self._manifest(name).unlink()
 
         def is_gone() -> bool:
             if self.pod_status(name) is not None:
                 return False
-            label = f'labels."io.kubernetes.pod.uid"=={self._uids[name]}'
+            label = f'labels."io.kubernetes.pod.uid"=={uid}'
             containers = self._ctr("containers", "list", "--quiet", label).split()
             tasks = [line.split()[0] for line in self._ctr("tasks", "list").splitlines()[1:]]
             return not set(containers) & set(tasks)
@@ -302,12 +268,17 @@ class RealKubelet:
     def _checkpoint(self) -> Path:
         return self.directory / "kubelet_internal_checkpoint"
 
+    def _uid(self, name: str) -> str:
+        if name not in self._uids:
+            raise KubeletError(f"expected one of the pods ({', '.join(self._uids) or 'none'}), found {name}")
+        return self._uids[name]
+
     def _manifest(self, name: str) -> Path:
         return self.room.scratch / "manifests" / f"{name}.json"
 
     def _configure(self, scratch: Path) -> None:
-        (scratch / "kubelet.json").write_text(json.dumps(kubelet_configuration(scratch)))
-        (scratch / "containerd.toml").write_text(containerd_configuration(scratch))
+        (scratch / "kubelet.json").write_text(json.dumps(kubelet_settings.kubelet(scratch)))
+        (scratch / "containerd.toml").write_text(kubelet_settings.containerd(scratch))
         busybox_image.write(build_kubelet.folder() / "busybox", scratch / "image.tar")
 
     def _start_containerd(self, room: Room) -> None:
@@ -316,38 +287,23 @@ class RealKubelet:
         self.wait(self._is_containerd_up, "containerd to answer")
         self._ctr("images", "import", "--snapshotter", "native", str(room.scratch / "image.tar"))
 
-    def _start_kubelet(self) -> None:
-        room = self.room
-        command = [
-            "kubelet",
-            f"--config={room.scratch / 'kubelet.json'}",
-            "--container-runtime=remote",
-            f"--container-runtime-endpoint=unix://{room.scratch / 'containerd.sock'}",
-            f"--hostname-override={_NODE}",
-            "--v=2",
-        ]
-        self._kubelet = room.start(command, room.scratch / "kubelet.log")
-        self.wait(self._is_kubelet_up, "the kubelet to be healthy and to take registrations")
-        for name in self._uids:  # after a restart it takes the pods up one by one
-            self.wait(lambda name=name: self._is_settled(name), f"the kubelet to take up the pod {name}")  # type: ignore[misc]
-
     def _is_containerd_up(self) -> bool:
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
             return connection.connect_ex(str(self.room.scratch / "containerd.sock")) == 0
 
     def _is_kubelet_up(self) -> bool:
-        return self.socket.is_socket() and self._get(_HEALTH_PORT, "healthz") == "ok"
+        return self.socket.is_socket() and self._get(kubelet_settings.HEALTH_PORT, "healthz") == "ok"
 
     def _is_settled(self, name: str) -> bool:
         status = self.pod_status(name)
-        return status is not None and (status.running or status.ended or status.reason.endswith("Error"))
+        return status is not None and status.settled
 
     def _get(self, port: int, path: str) -> str:
         """What the kubelet answers on its loopback, which is the room's; nothing where it does not answer."""
         return self.room.run(["busybox", "wget", "-qO-", f"http://127.0.0.1:{port}/{path}"], check=False)
 
     def _get_pods(self) -> Iterator[Any]:
-        answer = self._get(_READ_ONLY_PORT, "pods")
+        answer = self._get(kubelet_settings.READ_ONLY_PORT, "pods")
         yield from (json.loads(answer)["items"] or []) if answer else []
 
     def _ctr(self, *arguments: str) -> str:
@@ -364,71 +320,3 @@ class RealKubelet:
 def _identity(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_ino, found.st_mtime_ns
-
-
-def _status(status: dict[str, Any]) -> PodStatus:
-    container: dict[str, Any] = next(iter(status.get("containerStatuses") or []), {})
-    state = container.get("state") or {}
-    ended = state.get("terminated") or {}
-    cause = ended or state.get("waiting") or {}
-    return PodStatus(
-        phase=status.get("phase", ""),
-        reason=status.get("reason") or cause.get("reason", ""),
-        message=status.get("message") or cause.get("message", ""),
-        running="running" in state,
-        exit_code=ended.get("exitCode"),
-        container_id=container.get("containerID", "").removeprefix("containerd://"),
-    )
-
-
-def kubelet_configuration(scratch: Path) -> dict[str, Any]:
-    """KubeletConfiguration, kubelet.config.k8s.io/v1beta1. It is reachable from within the room only."""
-    return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "staticPodPath": str(scratch / "manifests"),
-        "address": "127.0.0.1",
-        "readOnlyPort": _READ_ONLY_PORT,
-        "healthzPort": _HEALTH_PORT,
-        "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": False}},
-        "authorization": {"mode": "AlwaysAllow"},
-        "cgroupDriver": "cgroupfs",
-        "enforceNodeAllocatable": [],
-        "failSwapOn": False,
-        "protectKernelDefaults": True,
-        "makeIPTablesUtilChains": False,
-        "resolvConf": str(scratch / "resolv.conf"),
-        "volumePluginDir": str(scratch / "volume-plugins"),
-        # A disk that is nearly full is no reason to refuse a pod of ours.
-        "evictionHard": {"memory.available": "1Mi", "nodefs.available": "1Mi", "imagefs.available": "1Mi"},
-        "imageGCHighThresholdPercent": 100,
-    }
-
-
-def containerd_configuration(scratch: Path) -> str:
-    """containerd's configuration, version 2 (containerd-config.toml(5), CRI plugin: docs/cri/config.md)."""
-    quote = json.dumps  # what JSON makes of a path is a TOML string as well
-    return f"""
-version = 2
-root = {quote(str(scratch / "containerd"))}
-state = "/run/containerd"
-
-[grpc]
-  address = {quote(str(scratch / "containerd.sock"))}
-
-[plugins."io.containerd.internal.v1.opt"]
-  path = {quote(str(scratch / "containerd" / "opt"))}
-
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = {quote(busybox_image.IMAGE)}
-  # Containers may lack CAP_SYS_RESOURCE, which a lower oom_score_adj takes.
-  restrict_oom_score_adj = true
-  # The profile would be loaded into the kernel, and stay.
-  disable_apparmor = true
-  stream_server_address = "127.0.0.1"
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    conf_dir = {quote(str(scratch / "cni"))}
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    # Copies a few megabytes where overlayfs would not, and works on every file system.
-    snapshotter = "native"
-"""

@@ -76,31 +76,41 @@ class Room:
         self._open(commands)
 
     def _open(self, commands: list[list[str]]) -> None:
-        with tempfile.TemporaryFile("w+") as errors:
-            self._keeper = subprocess.Popen(
-                [sys.executable, "-I", room_keeper.__file__, str(self.scratch), json.dumps(commands)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                cwd="/",
-                start_new_session=True,  # an interrupt at the terminal is for the owner to act on
-            )
-            assert self._keeper.stdout is not None  # noqa: S101 -- PIPE above
-            with self._keeper.stdout as answer:
-                line = answer.readline()
-            if not line:
-                self.close()
-                errors.seek(0)
-                raise RoomError(f"the room for {self.scratch.name} was not made: {errors.read().strip()}")
+        self._complaint = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- open as long as the keeper runs
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-I", room_keeper.__file__, str(self.scratch), json.dumps(commands)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaint,
+            cwd="/",
+            start_new_session=True,  # an interrupt at the terminal is for the owner to act on
+        )
+        assert self._keeper.stdout is not None  # noqa: S101 -- PIPE above
+        with self._keeper.stdout as answer:
+            line = answer.readline()
+        if not line:
+            self.close()
+            raise RoomError(f"the room {self.scratch.name} ended before it was made")
         self._pid, *self._cgroups = json.loads(line)
 
     def close(self) -> None:
-        """Kill what runs in the room, and remove its cgroups and scratch directory. May be called again."""
+        """Kill what runs in the room, and remove its cgroups and scratch directory. May be called again.
+
+        Raises RoomError where that did not succeed, or where the room was never made.
+        """
         assert self._keeper.stdin is not None  # noqa: S101 -- PIPE at the start
-        self._keeper.stdin.close()
-        self._keeper.wait(_DEADLINE)
-        for daemon in self._daemons:
-            daemon.wait(_DEADLINE)
+        if self._complaint.closed:
+            return
+        with self._complaint, self._keeper.stdin:
+            self._keeper.stdin.close()
+            try:
+                for process in (self._keeper, *self._daemons):
+                    process.wait(_DEADLINE)
+            except subprocess.TimeoutExpired as error:
+                raise RoomError(f"the room {self.scratch.name} does not end: {error}") from error
+            if self._keeper.returncode:
+                self._complaint.seek(0)
+                raise RoomError(f"the room {self.scratch.name} failed: {self._complaint.read().strip()}")
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """``argv`` wrapped so that, started outside the room, it runs inside."""
@@ -129,17 +139,21 @@ class Room:
         return Daemon(self, process, pid_file, log)
 
     def run(self, argv: Sequence[str], *, check: bool = True) -> str:
-        """Run a short command in the room and return its output. RoomError if it fails and ``check`` is set."""
-        done = subprocess.run(
-            self.command(argv),
-            cwd="/",
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_DEADLINE,
-        )
+        """Run a short command in the room and return its output. Raises RoomError if it fails, and ``check`` is set."""
+        command = self.command(argv)
+        try:
+            done = subprocess.run(
+                command,
+                cwd="/",
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_DEADLINE,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise RoomError(f"{shlex.join(argv)}: expected an end within {_DEADLINE:.0f} s") from error
         if check and done.returncode:
             raise RoomError(f"{shlex.join(argv)}: exit status {done.returncode}: {done.stderr.strip()}")
         return done.stdout

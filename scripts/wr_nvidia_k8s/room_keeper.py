@@ -113,6 +113,8 @@ def keep(scratch: Path, commands: list[list[str]]) -> int:
     """Make the room and wait for its end. The exit status of what made it."""
     name = scratch.name
     hierarchies = Hierarchy.mounted()
+    # The same as for any other end: what is below cleans up, and the room's PID 1 follows unshare.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         for hierarchy in hierarchies:
             hierarchy.make(name)
@@ -120,8 +122,11 @@ def keep(scratch: Path, commands: list[list[str]]) -> int:
             ["bash", "-ec", _JOIN_ROOT, "bash", *(str(hierarchy.path / name) for hierarchy in hierarchies)],
             env={**os.environ, "JOIN_INNER": _JOIN_INNER, "LAY_OUT": _lay_out(name, hierarchies, commands)},
         )
-        signal.signal(signal.SIGTERM, lambda *_: process.kill())
-        return process.wait()
+        try:
+            return process.wait()
+        finally:
+            process.kill()
+            process.wait()
     finally:
         for hierarchy in hierarchies:
             hierarchy.remove(name)

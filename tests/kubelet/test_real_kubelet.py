@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from wr_nvidia_k8s import real_kubelet
-from wr_nvidia_k8s.real_kubelet import RealKubelet
+from wr_nvidia_k8s.real_kubelet import KubeletError, RealKubelet
 from wr_nvidia_k8s.simulated_jetson import lay_out
 
 GPU = "nvidia.com/gpu"
@@ -23,7 +23,7 @@ GPU = "nvidia.com/gpu"
 NO_DRIVER = os.makedev(240, 1 << 19)
 PORTS = (10248, 10250, 10255)  # that a kubelet listens on
 # Prints its environment, then works until it is told to end.
-WORK = ["sh", "-c", "env; trap exit TERM; sleep 3600 & wait"]
+WORK = ["sh", "-c", "env; echo at work; trap exit TERM; sleep 3600 & wait"]
 SOURCE = Path(__file__).resolve().parents[2] / "plugin-src"
 
 
@@ -101,6 +101,12 @@ def no_pods_left(kubelet: RealKubelet) -> Iterator[None]:
     kubelet.remove_pods()
 
 
+def environment(kubelet: RealKubelet, name: str) -> list[str]:
+    """What the process of a pod that runs WORK finds in its environment."""
+    kubelet.wait(lambda: "at work\n" in kubelet.output(name), f"the output of {name}")
+    return kubelet.output(name).splitlines()[:-1]
+
+
 def test_node_has_one_gpu(kubelet: RealKubelet, plugin: object) -> None:
     assert kubelet.capacity(GPU) == 1
 
@@ -109,7 +115,7 @@ def test_pod_gets_the_gpu_and_a_second_one_is_refused(kubelet: RealKubelet, plug
     first = kubelet.run_pod("first", WORK, {GPU: 1})
     assert first.running, first
     assert kubelet.devices("first", GPU) == ["0"]
-    assert "NVIDIA_VISIBLE_DEVICES=0" in kubelet.output("first").splitlines()
+    assert "NVIDIA_VISIBLE_DEVICES=0" in environment(kubelet, "first")
 
     second = kubelet.run_pod("second", WORK, {GPU: 1})
     assert (second.phase, second.reason) == ("Failed", "UnexpectedAdmissionError")
@@ -119,7 +125,7 @@ def test_pod_gets_the_gpu_and_a_second_one_is_refused(kubelet: RealKubelet, plug
 
 def test_pod_without_a_limit_gets_no_gpu(kubelet: RealKubelet, plugin: object) -> None:
     assert kubelet.run_pod("other", WORK).running
-    assert "NVIDIA_VISIBLE_DEVICES" not in kubelet.output("other")
+    assert not any(variable.startswith("NVIDIA_") for variable in environment(kubelet, "other"))
     assert kubelet.devices("other", GPU) == []
 
 
@@ -133,7 +139,7 @@ def test_machine_is_left_as_it_is(kubelet: RealKubelet, machine: object) -> None
 def test_two_pods_in_turn(kubelet: RealKubelet, plugin: object) -> None:
     for name in ("first", "second"):
         assert kubelet.run_pod(name, WORK, {GPU: 1}).running
-        assert "NVIDIA_VISIBLE_DEVICES=0" in kubelet.output(name).splitlines()
+        assert "NVIDIA_VISIBLE_DEVICES=0" in environment(kubelet, name)
         kubelet.remove_pod(name)
 
 
@@ -170,3 +176,27 @@ def test_killed_plugin_comes_back(kubelet: RealKubelet, board: Path) -> None:
     kubelet.remove_pod("first")
     with plugin_process(kubelet, board):  # over the socket that the killed one left
         assert kubelet.run_pod("third", WORK, {GPU: 1}).running
+
+
+def test_ended_pod_tells_its_output_and_exit_code(kubelet: RealKubelet) -> None:
+    kubelet.run_pod("short", ["sh", "-c", "echo done; exit 3"])
+    kubelet.wait(lambda: (status := kubelet.pod_status("short")) and status.ended, "short to end")
+    status = kubelet.pod_status("short")
+    assert status is not None
+    assert (status.phase, status.exit_code, kubelet.output("short")) == ("Failed", 3, "done\n")
+
+
+def test_container_that_cannot_start_is_told(kubelet: RealKubelet) -> None:
+    status = kubelet.run_pod("wrong", ["/no/such/program"])
+    assert not status.running
+    assert "/no/such/program" in status.message
+
+
+def test_wrong_pod_names_change_nothing(kubelet: RealKubelet) -> None:
+    before = kubelet.run_pod("there", WORK)
+    with pytest.raises(KubeletError, match="there"):
+        kubelet.run_pod("there", ["true"])
+    for asked in (kubelet.remove_pod, kubelet.output):
+        with pytest.raises(KubeletError, match="found elsewhere"):
+            asked("elsewhere")
+    assert kubelet.pod_status("there") == before

@@ -120,7 +120,7 @@ def test_mount_that_fails_is_told_and_leaves_nothing() -> None:
     assert traces(scratch) == []
 
 
-@pytest.mark.parametrize("how", ["end", "SIGKILL", "interrupt at the terminal"])
+@pytest.mark.parametrize("how", ["end", "SIGKILL", "interrupt at the terminal", "keeper is told to end"])
 def test_nothing_is_left_when_the_owner_ends(how: str) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", OWNER], env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
@@ -135,6 +135,10 @@ def test_nothing_is_left_when_the_owner_ends(how: str) -> None:
             owner.communicate("")
         elif how == "SIGKILL":
             owner.kill()
+        elif how == "keeper is told to end":
+            [keeper] = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text().split()[:1]
+            os.kill(int(keeper), signal.SIGTERM)
+            owner.communicate("")
         else:
             os.killpg(owner.pid, signal.SIGINT)  # it goes to every process of the terminal's foreground group
             assert owner.stdout.readline() == "still there\n"  # so that the owner can come to an orderly end
