@@ -50,7 +50,7 @@ def unavailable() -> str | None:
     """What is missing to run a real kubelet here and how to get it, or None where nothing is."""
     programs = build_kubelet.missing()
     if programs:
-        return f"a real kubelet ({', '.join(programs)} in {build_kubelet.folder()}): run scripts/build-kubelet"
+        return f"a real kubelet ({programs[0]} in {build_kubelet.folder()}): run scripts/build-kubelet"
     return unprivileged()
 
 

@@ -52,7 +52,9 @@ def room() -> Iterator[Room]:
 
 def traces(scratch: Path) -> list[str]:
     """What of a room can be found on the machine."""
-    found = [str(path) for path in (scratch, *CGROUPS.glob(f"**/{scratch.name}")) if path.exists()]
+    found = [str(scratch)] if scratch.exists() else []
+    # Not Path.glob(), which fails when a folder vanishes under it.
+    found += [folder for folder, _, _ in os.walk(CGROUPS) if Path(folder).name == scratch.name]
     found += [line for line in Path("/proc/self/mounts").read_text().splitlines() if scratch.name in line]
     for process in Path("/proc").glob("[0-9]*"):
         try:
