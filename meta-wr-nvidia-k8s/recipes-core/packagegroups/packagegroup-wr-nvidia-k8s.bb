@@ -1,5 +1,5 @@
 SUMMARY = "Kubernetes node that offers its NVIDIA GPU to pods"
-DESCRIPTION = "Docker, k3s as a server, and what makes containers see the GPU of the board."
+DESCRIPTION = "Docker, k3s as a server, the device plugin, and what makes containers see the GPU of the board."
 
 # What makes containers see the GPU differs from board to board.
 PACKAGE_ARCH = "${MACHINE_ARCH}"
@@ -10,6 +10,7 @@ RDEPENDS:${PN} = " \
     docker-ce \
     k3s-config \
     k3s-server \
+    nvidia-device-plugin \
 "
 
 RDEPENDS:${PN}:append:tegra = " \
