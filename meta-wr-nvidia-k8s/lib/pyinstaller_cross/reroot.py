@@ -44,6 +44,8 @@ BUILTIN_MODULES = "builtin-modules"
 
 HOOKS_DISTRIBUTION = "pyinstaller-hooks-contrib"
 
+NATIVE_SUFFIXES = list(importlib.machinery.EXTENSION_SUFFIXES)
+
 # Modules that are compiled into every interpreter under a name without the usual PyInit_ symbol.
 ALWAYS_BUILTIN = ("_warnings", "builtins", "marshal", "sys")
 
@@ -58,9 +60,11 @@ class TargetExtensionLoader(importlib.machinery.ExtensionFileLoader):
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> typing.Any:
         if pathlib.Path(spec.origin or "").parent.name == "lib-dynload":
-            native = importlib.machinery.PathFinder.find_spec(spec.name, self.native_path)
-            if native is not None and native.loader is not None:
-                return native.loader.create_module(native)
+            for directory in self.native_path:
+                loaders = (importlib.machinery.ExtensionFileLoader, NATIVE_SUFFIXES)
+                native = importlib.machinery.FileFinder(directory, loaders).find_spec(spec.name)
+                if native is not None:
+                    return super().create_module(native)
         raise ImportError(
             f"{spec.origin} is compiled for the target, and this is the build machine's interpreter; name what "
             "importing it would have told as hidden imports, or let child processes run under qemu",

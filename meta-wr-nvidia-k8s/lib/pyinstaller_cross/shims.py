@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import pathlib
 import shlex
+import shutil
 import sys
 
 from . import elf
@@ -41,10 +42,12 @@ def make(config: Config, config_file: pathlib.Path) -> dict[str, str]:
         start = [sys.executable, "-S", "-B", "-m", "pyinstaller_cross.tools", name, str(config_file)]
         _script(bin_dir / name, "env", f"PYTHONPATH={native_path}", *start)
     for name in ("strip", "objcopy", "objdump"):
-        command = config.tools.get(name)
-        if not command:
-            raise FreezeError(f"{config_file}: tools: expected a command for {name!r}")
-        _script(bin_dir / name, *command)
+        command, *arguments = config.tools.get(name) or [""]
+        # By its full path: a plain `strip` would find its own stand-in first, and so on.
+        program = shutil.which(command)
+        if program is None:
+            raise FreezeError(f"{config_file}: tools: expected a command for {name!r}, found {command!r}")
+        _script(bin_dir / name, program, *arguments)
     (site_dir / "sitecustomize.py").write_text(SITECUSTOMIZE, encoding="utf-8")
     child = [*config.qemu, config.target_python] if config.child == "qemu" else [sys.executable]
     _script(bin_dir / "child-python", *child)
