@@ -110,7 +110,7 @@ def check_wic_machine(path: Path, board: Board) -> None:
             if machine != board.machine:
                 raise ImageError(f"expected an image for {board.machine}, found one for {machine}: {path}")
             return
-    if not any(re.search(rf"-{re.escape(board.machine)}[.-]", name.name) for name in (path, path.resolve())):
+    if not any(re.search(rf"-{re.escape(board.machine)}(\.|-\d)", name.name) for name in (path, path.resolve())):
         raise ImageError(
             f"expected the machine {board.machine} in the file's name, found {path.name}: a disk image does not say "
             "what it is for, so leave it the name that BitBake gave it"

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Jetsons in recovery mode on this machine's USB, as the kernel lists them.
 
-Source: /sys/bus/usb/devices, Documentation/ABI/testing/sysfs-bus-usb and sysfs-devices-... of the Linux kernel. The
-place of sysfs follows SYSFS_PATH, as in libsysfs.
+Source: Documentation/ABI/stable/sysfs-bus-usb of the Linux kernel. Where sysfs is follows SYSFS_PATH, as in libsysfs.
 """
 
 from __future__ import annotations

@@ -108,6 +108,7 @@ def test_a_link_to_a_partition(place: Place, target: tuple[str, Path], loop: Loo
 def test_a_device_too_small(place: Place, target: tuple[str, Path], loop: Loops) -> None:
     device = loop(16)
     refused(place, target, device.path, device, "expected at least", "(16777216 bytes)")
+    assert place.flash(target[0], "--image", target[1], "--device", device.path, "--dry-run").code == 77
 
 
 def test_a_read_only_device(place: Place, target: tuple[str, Path], loop: Loops) -> None:

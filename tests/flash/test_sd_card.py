@@ -25,7 +25,9 @@ def tools() -> None:
 def test_the_card_gets_the_image(place: Place, loop: Loops, board: str) -> None:
     image = make(place.folder / "image", BUILDS[board], place.folder / "sys")
     card = loop(40)
-    result = place.flash(board, "--image", image, "--device", card.path, "--yes", "--json")
+    by_id = place.folder / "by-id"  # as in /dev/disk
+    by_id.symlink_to(card.path)
+    result = place.flash(board, "--image", image, "--device", by_id, "--yes", "--json")
     assert result.code == 0, result.stderr
     assert (result.json["method"], result.json["device"], result.json["usb"]) == ("dosdcard.sh", card.path, None)
     (call,) = called(image)
