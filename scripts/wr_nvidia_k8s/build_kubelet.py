@@ -145,7 +145,8 @@ def main() -> int:
         description="Build a real kubelet (Debian's kubernetes 1.20.2) into the cache, with Debian's containerd "
         "beside it, for the tests and the quickstart. Does nothing where that is done. Needs no root "
         "and installs nothing but dpkg-dev where it is missing.",
-        epilog=f"Cache: {folder()}. Takes 165 MB of download, 7 minutes of processor time, 2.5 GB of disk while it builds, 200 MB after. "
+        epilog=f"Cache: {folder()}. Takes 165 MB of download, 7 minutes of processor time, 2.5 GB of disk while it "
+        "builds, 200 MB after. "
         "apt verifies Debian's signature and the checksums of all that is fetched.",
     )
     parser.add_argument("--output", metavar="FILE", type=Path, help="copy the kubelet to FILE as well")
