@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-KEEP = 3
+KEEP = 6
 
 
 def root() -> Path:

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -39,19 +39,29 @@ def configuration(arch: Arch, output: Path, scratch: Path) -> dict[str, object]:
     }
 
 
+def _scratch() -> Path:
+    """Make the scratch folder of this process, and remove those of processes that are gone."""
+    parent = root() / "freeze" / "work"
+    parent.mkdir(parents=True, exist_ok=True)
+    for path in parent.iterdir():
+        if not Path("/proc", path.name).exists():
+            shutil.rmtree(path, ignore_errors=True)
+    scratch = parent / str(os.getpid())
+    scratch.mkdir()
+    return scratch
+
+
 def freeze(arch: Arch, output: Path, *, refresh: bool = False) -> Path:
     """Freeze for `arch` and return the folder that was put in place. Raises FreezeError and DebianError."""
     parts.sysroot(arch, refresh=refresh)
-    parent = root() / "freeze" / "work"
-    parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f"{arch.debian}-", dir=parent))
+    scratch = _scratch()
     config = configuration(arch, output, scratch)
     config_file = scratch / "config.json"
     config_file.write_text(json.dumps(config, indent=2), encoding="utf-8")
     say(f"freeze: freezing for {arch.debian}")
     command = [parts.python(), "-B", "-m", "pyinstaller_cross", config_file]
     result = parts.run(command, "freezing", env={**parts.pip_environment(), "PYTHONPATH": str(MODULE)})
-    # After a failure it stays: the message names the log in there.
+    # After a failure it stays until the next freeze: the message names the log in there.
     shutil.rmtree(scratch)
     return Path(result.strip())
 
