@@ -23,7 +23,7 @@ def root(tmp_path: Path) -> Path:
     """A root folder with the unit installed and what it starts in place."""
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd-analyze: apt-get install systemd")
-    for program in ("usr/bin/nvidia-device-plugin", "bin/kill"):
+    for program in ("usr/bin/nvidia-device-plugin", "bin/sh"):
         path = tmp_path / program
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o755)
@@ -34,7 +34,7 @@ def root(tmp_path: Path) -> Path:
                  "k3s.service", "-.mount", "tmp.mount", "var.mount"):
         text = "[Unit]\nDescription=stand-in\n"
         if name.endswith(".service"):
-            text += "[Service]\nExecStart=/bin/kill\n"
+            text += "[Service]\nExecStart=/bin/sh\n"
         if name.endswith(".mount"):
             text += f"[Mount]\nWhat=tmpfs\nWhere=/{name.removesuffix('.mount').strip('-')}\n"
         (units / name).write_text(text)

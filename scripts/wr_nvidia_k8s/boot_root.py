@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""A Debian with systemd and a kernel that boots in a virtual machine: the machine without what it is there to test.
+
+Cached as a folder with `tree/` (the root file system), `vmlinuz` and `initrd`. Made without root: no maintainer
+script runs, so what the few of them do that matters is done here.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from wr_nvidia_k8s import boot_initramfs, debian_root
+from wr_nvidia_k8s.cache import Cached, say
+from wr_nvidia_k8s.debian_root import DebianError
+
+_PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+PACKAGES = (
+    *("base-files", "base-passwd", "bash", "coreutils", "grep", "libc-bin", "mount", "util-linux"),
+    *("kmod", "systemd", "udev"),
+    *("busybox-static",),  # for the initramfs
+    *(f"{_PYTHON}-minimal", f"lib{_PYTHON}-stdlib", "libstdc++6"),  # for the kubelet's stand-in
+)
+
+
+def _cached(arch: str) -> Cached:
+    sources = (Path(__file__), Path(boot_initramfs.__file__))
+    return Cached("boot/root", arch, debian_root.codename(), *PACKAGES, *sources)
+
+
+def get(arch: str, *, refresh: bool = False) -> Path:
+    """The cached folder for Debian's architecture `arch`. Raises DebianError."""
+    return _cached(arch).get(lambda folder: _make(folder, arch), refresh=refresh)
+
+
+def _make(folder: Path, arch: str) -> None:
+    say(f"boot-test: fetching a Debian with systemd and a kernel for {arch}")
+    tree, scratch = folder / "tree", folder / "scratch"
+    tree.mkdir()
+    names = debian_root.unpack(tree, arch, [*PACKAGES, f"linux-image-cloud-{arch}"], scratch / "apt")
+    (folder / "packages").write_text("\n".join(names) + "\n", encoding="utf-8")
+    (modules,) = (tree / "usr/lib/modules").iterdir()
+    run(["depmod", "--basedir", tree, modules.name])
+    (kernel,) = (tree / "boot").glob("vmlinuz-*")
+    shutil.move(kernel, folder / "vmlinuz")
+    shutil.rmtree(tree / "boot")
+    _configure(tree)
+    boot_initramfs.write(tree, modules, folder / "initrd", scratch / "initramfs")
+    shutil.rmtree(scratch)
+
+
+def _configure(tree: Path) -> None:
+    etc = tree / "etc"
+    for name in ("passwd", "group"):
+        shutil.copy(tree / "usr/share/base-passwd" / f"{name}.master", etc / name)
+    run(["systemd-sysusers", f"--root={tree}"])
+    (etc / "hostname").write_text("jetson\n", encoding="utf-8")
+    # Empty, not missing: systemd makes one up, on a read-only file system for this boot only, and does not take
+    # it for the very first boot (machine-id(5)).
+    (etc / "machine-id").touch()
+    (etc / "systemd/system/default.target").symlink_to("/usr/lib/systemd/system/multi-user.target")
+    for name, program in (("sh", "bash"), ("python3", _PYTHON)):
+        (tree / "usr/bin" / name).symlink_to(program)
+
+
+def run(command: Sequence[str | Path]) -> str:
+    """Run a tool of the host's and return its output. Raises DebianError."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise DebianError(f"expected the command {error.filename}, found none; install its Debian package") from None
+    if done.returncode:
+        raise DebianError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
