@@ -42,10 +42,7 @@ inherit python3native
 DEPENDS += "\
     pyinstaller-bootloader \
     python3 \
-    python3-altgraph-native \
-    python3-packaging-native \
     python3-pyelftools-native \
-    python3-pyinstaller-hooks-contrib-native \
     python3-pyinstaller-native \
     ${@'pkgconfig-native qemu-native' if d.getVar('PYINSTALLER_CHILD') == 'qemu' else ''} \
 "

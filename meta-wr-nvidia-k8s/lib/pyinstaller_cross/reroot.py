@@ -37,7 +37,8 @@ from .errors import FreezeError
 # Found in the native interpreter's directories whatever the target has: PyInstaller and what it is made of.
 NATIVE_PACKAGES = ("PyInstaller", "_pyinstaller_hooks_contrib", "altgraph", "elftools", "pyinstaller_cross")
 # The same, but only where the target has none: the program may use these as well, and hooks ask where they are.
-NATIVE_FALLBACKS = ("packaging",)
+# (packaging before 22, as in kirkstone, needs pyparsing.)
+NATIVE_FALLBACKS = ("packaging", "pyparsing")
 # What the freeze prepares in its scratch directory: sysconfig data without build paths, names of built-in modules.
 CLEAN_SYSCONFIG = "sysconfig"
 BUILTIN_MODULES = "builtin-modules"
