@@ -12,9 +12,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from wr_nvidia_k8s import debian_archive
+
 MAIN = "main"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-MIRROR = "http://deb.debian.org/debian"
 # Merged /usr (base-files and usrmerge do this on a real system).
 LINKS = ("bin", "sbin", "lib", "lib64")
 
@@ -43,17 +44,19 @@ def codename() -> str:
     return release["VERSION_CODENAME"].strip('"')
 
 
-def _sources(release: str) -> str:
-    """apt sources (deb822) for `release`: the mirrors that this system uses, else Debian's own."""
+def _sources(release: str, scratch: Path) -> str:
+    """apt sources (deb822) for `release`, from the mirrors that this system uses."""
     fields = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SIGNED_BY)"
     lines = _run(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"]).splitlines()
     found = []
     for uri, suite, component, signed_by in sorted({tuple(line.split("|")) for line in lines}):
         if component == MAIN and suite in (release, f"{release}-updates", f"{release}-security"):
             found.append((uri, suite, signed_by if signed_by.startswith("/") else KEYRING))
-    if not found:
-        found = [(MIRROR, release, KEYRING), (MIRROR, f"{release}-updates", KEYRING)]
-        found.append((f"{MIRROR}-security", f"{release}-security", KEYRING))
+    if not found:  # apt has no package lists yet
+        try:
+            found = [(uri, release, KEYRING) for uri in debian_archive.mirrors(scratch / "mirrors")]
+        except debian_archive.ArchiveError as error:
+            raise DebianError(str(error)) from error
     return "\n".join(
         f"Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: {MAIN}\nSigned-By: {signed_by}\n"
         for uri, suite, signed_by in found
@@ -65,7 +68,7 @@ def _apt(scratch: Path, arch: str) -> list[str]:
     for folder in ("lists/partial", "archives/partial", "sources.d"):
         (scratch / folder).mkdir(parents=True)
     (scratch / "status").touch()
-    (scratch / "debian.sources").write_text(_sources(codename()), encoding="utf-8")
+    (scratch / "debian.sources").write_text(_sources(codename(), scratch), encoding="utf-8")
     options = {
         "APT::Architecture": arch,
         "APT::Architectures": arch,
