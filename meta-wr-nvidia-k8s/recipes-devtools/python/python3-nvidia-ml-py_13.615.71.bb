@@ -1,6 +1,6 @@
 SUMMARY = "Python bindings for the NVIDIA Management Library (NVML)"
 DESCRIPTION = "Functions and structures of NVML by ctypes; libnvidia-ml.so.1 itself comes with the driver."
-HOMEPAGE = "https://pypi.org/project/nvidia-ml-py/"
+HOMEPAGE = "https://developer.nvidia.com/management-library-nvml"
 LICENSE = "BSD-3-Clause"
 LIC_FILES_CHKSUM = "file://pynvml.py;beginline=2;endline=27;md5=c17f373089960744650d0a06f6fcbf34"
 
