@@ -13,6 +13,10 @@ do_install() {
     for folder in $root/lib/${DEBIAN_MULTIARCH} $root/usr/lib/${DEBIAN_MULTIARCH}; do
         [ ! -d $folder ] || cp -dR --preserve=mode,links $folder/. ${D}${libdir}/
     done
+    # Where Debian's two library folders point to each other, ours is one.
+    find ${D}${libdir} -type l -lname '/*' | while read -r link; do
+        ln -sf $(basename $(readlink $link)) $link
+    done
     if [ -d $root/usr/include ]; then
         install -d ${D}${includedir}
         cp -dR --preserve=mode,links $root/usr/include/. ${D}${includedir}/

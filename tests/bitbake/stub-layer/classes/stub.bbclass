@@ -2,8 +2,11 @@
 LICENSE = "CLOSED"
 INHIBIT_DEFAULT_DEPS = "1"
 INHIBIT_SYSROOT_STRIP = "1"
-PATCHDEPENDENCY = ""
-do_fetch[noexec] = "1"
-do_patch[noexec] = "1"
-do_configure[noexec] = "1"
-do_compile[noexec] = "1"
+
+deltask do_fetch
+deltask do_patch
+deltask do_configure
+deltask do_compile
+deltask do_recipe_qa
+deltask do_deploy_source_date_epoch
+addtask do_install after do_unpack do_prepare_recipe_sysroot

@@ -1,18 +1,18 @@
 SUMMARY = "Debian's C library for the target"
 
 DEBIAN_PACKAGES = "libc6 libc6-dev linux-libc-dev"
+SKIP_FILEDEPS = "0"
 
 inherit stub-debian
 
 PROVIDES += "virtual/libc virtual/libiconv virtual/libintl linux-libc-headers"
 
 do_install:append() {
-    # The loader's name is part of every program.
-    install -d ${D}${base_libdir} ${D}/lib64
-    find ${DEBIAN_ROOT}/lib ${DEBIAN_ROOT}/lib64 -maxdepth 1 -name 'ld-linux*' -exec cp -L {} ${D}${base_libdir}/ \; || true
-    rmdir ${D}/lib64
-    # Linker scripts name the files of the host's layout.
-    sed -i "s|/lib/${DEBIAN_MULTIARCH}/\|/usr/lib/${DEBIAN_MULTIARCH}/\|/lib64/|${libdir}/|g" \
-        ${D}${libdir}/libc.so
+    # These are linker scripts, which name the files of Debian's layout.
+    for script in libc.so libm.so libm.a; do
+        if head -c 100 ${D}${libdir}/$script | grep -q "GNU ld script"; then
+            sed -i "s,\(/usr\)\?/lib\(64\|/${DEBIAN_MULTIARCH}\)\?/,${libdir}/,g" ${D}${libdir}/$script
+        fi
+    done
     rm -rf ${D}${libdir}/gconv ${D}${libdir}/audit
 }

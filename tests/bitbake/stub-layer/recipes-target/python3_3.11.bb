@@ -18,7 +18,7 @@ do_install:append() {
     install -d $stdlib/site-packages
     cp -dR --preserve=mode $root/usr/lib/${PYTHON_DIR}/. $stdlib/
     rm -f $stdlib/sitecustomize.py $stdlib/EXTERNALLY-MANAGED $stdlib/_distutils_system_mod.py
-    rm -rf $stdlib/config-*
+    rm -rf $stdlib/config-* $stdlib/lib2to3 $stdlib/pydoc_data
 
     # As OE-core's recipe does it: the build configuration names the staging folders, and is found by its
     # plain name too.

@@ -1,7 +1,0 @@
-#include <stdio.h>
-
-int main(void)
-{
-    puts("unpatched");
-    return 0;
-}
