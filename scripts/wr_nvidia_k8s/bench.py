@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 import grpc.aio
+
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 from nvidia_device_plugin import rpc
-
 from wr_nvidia_k8s.kubelet_standin import KubeletStandin
 from wr_nvidia_k8s.plugin_process import jetson
 
@@ -56,7 +56,8 @@ async def measure(command: list[str], starts: int, calls: int, idle_seconds: flo
         "kubelet_restart_to_registered_ms_median": statistics.median(restarted),
         "kubelet_restart_to_registered_ms_max": max(restarted),
         "rss_settled_kib": settled, "rss_after_load_kib": loaded,
-        "allocate_us_median": statistics.median(latencies), "allocate_us_p99": statistics.quantiles(latencies, n=100)[98],
+        "allocate_us_median": statistics.median(latencies),
+        "allocate_us_p99": statistics.quantiles(latencies, n=100)[98],
         "idle_cpu_ms": idle, "idle_seconds": idle_seconds,
     }
 
