@@ -23,6 +23,7 @@ from wr_nvidia_k8s.debian_root import DebianError
 from wr_nvidia_k8s.task_build import Tasks
 
 PLUGIN = "nvidia-device-plugin"
+BINFMT = "/usr/lib/binfmt.d/qemu-aarch64.conf"
 # What the release itself refuses: stub-layer/recipes-broken.
 BROKEN = {
     "sample-foreign": ("package_qa", r"Architecture did not match .* in /usr/bin/sample-foreign \[arch\]"),
@@ -35,12 +36,13 @@ ELSEWHERE = {
     "nvidia-open-kernel-modules": "are compiled against a kernel",
     "wr-nvidia-k8s-image": "is made of the packages of the whole release",
 }
-QEMU = "qemu-aarch64-static"
-TOOLS = {
-    "rpmbuild": "rpm", "rpm2cpio": "rpm2cpio", "cpio": "cpio", "createrepo_c": "createrepo-c", "pseudo": "pseudo",
-    "quilt": "quilt", "file": "file", "patch": "patch", "unzip": "unzip", "xz": "xz-utils", "zstd": "zstd",
-    "protoc": "protobuf-compiler", "x86_64-linux-gnu-gcc": "gcc", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
-    QEMU: "qemu-user-static",
+# Commands and files, and Debian's packages of them: the stand-ins' own, then what BitBake asks of any host.
+NEEDED = {
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu", "cpio": "cpio", "protoc": "protobuf-compiler", "pseudo": "pseudo",
+    "quilt": "quilt", "rpm": "rpm", "rpm2cpio": "rpm2cpio", "unzip": "unzip", "x86_64-linux-gnu-gcc": "gcc",
+    "/usr/include/elfutils/libdw.h": "libdw-dev", BINFMT: "qemu-user-static",
+    "bzip2": "bzip2", "chrpath": "chrpath", "diffstat": "diffstat", "file": "file", "g++": "g++", "gawk": "gawk",
+    "git": "git", "lz4c": "lz4", "make": "make", "patch": "patch", "wget": "wget", "zstd": "zstd",
 }  # fmt: skip
 
 
@@ -68,15 +70,21 @@ def arch(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def tasks(arch: str) -> Tasks:
     """All tasks of this file, in one run of BitBake."""
-    packages = sorted({package for tool, package in TOOLS.items() if shutil.which(tool) is None})
+    packages = [package for name, package in NEEDED.items() if not (shutil.which(name) or Path(name).is_file())]
     if packages:
         pytest.skip(f"{', '.join(packages)}: apt-get install {' '.join(packages)}")
+    locales = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=True).stdout.lower().split()
+    if not {"en_us.utf8", "en_us.utf-8"} & set(locales):
+        pytest.skip("the locale en_US.UTF-8, which BitBake needs: localedef -i en_US -f UTF-8 en_US.UTF-8")
     if missing := task_build.missing(arch):
         pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas_build.LAYERS}")
     try:
-        return task_build.build(arch, [*runnable(arch), *BROKEN])
+        found = task_build.build(arch, [*runnable(arch), *BROKEN])
     except (BuildUserError, DebianError, task_sources.SourceError) as error:
         pytest.skip(f"a build of our recipes' tasks: {error}")
+    complaints = "\n".join(message.text for message in found.log.errors)
+    assert found.started, f"expected BitBake to run tasks, it ran none:\n{complaints}"
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +108,7 @@ def root(arch: str, tasks: Tasks, tmp_path_factory: pytest.TempPathFactory) -> P
 def run(root: Path, arch: str, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the target in ``root``, in namespaces of its own; arm64 ones under qemu-user."""
     room = Path(__file__).resolve().parents[1] / "freeze" / "room.sh"
-    binfmt = "/usr/lib/binfmt.d/qemu-aarch64.conf" if arch == "arm64" else "/dev/null"
+    binfmt = BINFMT if arch == "arm64" else "/dev/null"
     shared = root.parent / "shared"
     shared.mkdir(exist_ok=True)
     return subprocess.run(
