@@ -17,6 +17,7 @@ _PARSED = re.compile(
     r"(?P<skipped>\d+) skipped, (?P<masked>\d+) masked, (?P<errors>\d+) errors"
 )
 _TASK = re.compile(r"NOTE: Running (?:noexec )?task (?P<number>\d+) of (?P<total>\d+) \((?P<task>[^)]+)\)")
+_NODE = re.compile(r'^"[^"]+" \[label="(?P<recipe>\S+) \S+\\n[^"]*\\n(?P<file>[^"]+)"\]', re.MULTILINE)
 _DONE = re.compile(r"Tasks Summary: Attempted (?P<tasks>\d+) tasks of which .* all succeeded")
 _LEVEL = re.compile(r"(?P<level>NOTE|WARNING|ERROR|CRITICAL|FATAL): ")
 
@@ -66,6 +67,16 @@ class BitbakeLog:
             self.attempted = int(done["tasks"])
         elif self._open:
             self.messages[-1].text += "\n" + line.rstrip()
+
+    def graph(self, text: str, own: str) -> set[str]:
+        """Take in a task-depends.dot, as ``bitbake -g`` writes it; returns the recipes with ``own`` in their path."""
+        found = set()
+        for node in _NODE.finditer(text):
+            self.total += 1
+            self.built.add(Path(node["file"]).name)
+            if own in node["file"]:
+                found.add(node["recipe"])
+        return found
 
     @property
     def errors(self) -> list[Message]:

@@ -41,6 +41,20 @@ def test_parse_errors_are_counted() -> None:
     assert log.parse_errors == 1
 
 
+def test_graph() -> None:
+    log = BitbakeLog()
+    ours = log.graph(
+        "digraph depends {\n"
+        r'"zlib-native.do_fetch" [label="zlib-native do_fetch\n:1.3-r0\nvirtual:native:/layers/meta/zlib_1.3.bb"]'
+        "\n"
+        r'"docker-ce.do_build" [label="docker-ce do_build\n:1.0-r0\n/checkout/ours/docker-ce_1.0.bb"]'
+        "\n"
+        '"docker-ce.do_build" -> "zlib-native.do_fetch"\n}\n',
+        "/ours/",
+    )
+    assert (log.total, log.built, ours) == (2, {"zlib_1.3.bb", "docker-ce_1.0.bb"}, {"docker-ce"})
+
+
 def test_a_message_keeps_all_its_lines() -> None:
     log = read(
         "WARNING: No recipes in default available for:",
