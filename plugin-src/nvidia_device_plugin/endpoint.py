@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -67,7 +68,8 @@ class Endpoint:
             temporary.rename(self.path)
         except (RuntimeError, OSError) as error:
             await server.stop(None)
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder that takes no socket need not let one be removed either
+                temporary.unlink()
             self._inode = None
             raise SocketError(f"expected to serve at {self.path}, found: {error}; "
                               f"check that the folder exists and is writable") from error

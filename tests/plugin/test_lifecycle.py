@@ -5,12 +5,14 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from wr_nvidia_k8s.kubelet_standin import KubeletStandin
-from wr_nvidia_k8s.plugin_process import jetson
+from wr_nvidia_k8s.plugin_process import SOURCE, jetson
 
 GPU = "nvidia.com/gpu"
 
@@ -136,6 +138,20 @@ async def test_leaves_what_is_no_socket_alone(scratch: Path) -> None:
         assert await plugin.end() == 1
         assert "expected a socket or nothing at" in plugin.log[-2] + plugin.log[-1]
     assert (folder / "nvidia-gpu.sock").read_text() == "somebody's notes"
+
+
+async def test_a_folder_that_takes_no_socket_is_named(scratch: Path) -> None:
+    folder = scratch / "kubelet"
+    folder.mkdir()
+    # As root may write whatever the mode is, it is mounted read-only, in a mount namespace of the plugin's.
+    own = ["unshare", "--map-root-user", "--mount", "sh", "-ec",
+           'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; exec "$@"', str(folder)]
+    if subprocess.run([*own, "true"], capture_output=True).returncode:
+        pytest.skip("user namespaces: run this outside of a container, or in one that allows them")
+    command = [*own, sys.executable, "-m", "nvidia_device_plugin"]
+    async with jetson(scratch, command=command, environ={"PYTHONPATH": str(SOURCE)}) as plugin:
+        assert await plugin.end() == 1
+        assert plugin.log[-1].startswith(f"<3>expected to serve at {folder}/nvidia-gpu.sock")
 
 
 async def test_ends_when_its_folder_is_taken_away(scratch: Path) -> None:
