@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 
+from wr_nvidia_k8s import boot_board
 from wr_nvidia_k8s.boot_journal import Entry
 from wr_nvidia_k8s.boot_machine import Machine
 
@@ -17,15 +18,6 @@ KUBELET = "k3s.service"
 GPU = "nvidia.com/gpu"
 FOLDER = "/var/lib/kubelet/device-plugins"
 REGISTERED = f"Registered device plugin for '{GPU}' with Kubelet"
-# The order of the program's own start; tests/plugin has the same of the process.
-MILESTONES = (
-    "Starting OS watcher",
-    "Retrieving plugins",
-    "Tegra device detected: ",
-    f"Starting FS watcher for {FOLDER}",
-    f"Starting gRPC server for '{GPU}'",
-    f"Serving '{GPU}' on {FOLDER}/nvidia-gpu.sock",
-)
 _ERROR = 3
 # sd-messages.h: SD_MESSAGE_UNIT_PROCESS_EXIT (not 0) and SD_MESSAGE_UNIT_SUCCESS.
 _EXITED = "98e322203f7a4ed290d09fe03c09fe15"
@@ -94,9 +86,18 @@ async def started(machine: Machine, since: int) -> None:
 
 def milestones(machine: Machine, since: int) -> None:
     """The log tells how the program got where it is, in order."""
+    board = boot_board.description(has_device_tree=machine.emulator.has_device_tree)
+    wanted = (
+        "Starting OS watcher",
+        "Retrieving plugins",
+        f"Tegra device detected: {board}",
+        f"Starting FS watcher for {FOLDER}",
+        f"Starting gRPC server for '{GPU}'",
+        f"Serving '{GPU}' on {FOLDER}/nvidia-gpu.sock",
+        REGISTERED,
+    )
     log = [entry.message for entry in machine.journal.entries[since:] if entry.is_from(UNIT)]
-    wanted = (*MILESTONES, REGISTERED)
-    places = [next((at for at, line in enumerate(log) if line.startswith(text)), -1) for text in wanted]
+    places = [log.index(text) if text in log else -1 for text in wanted]
     if -1 in places or places != sorted(places):
         raise machine.error(f"expected in the journal, in this order, {wanted}; found {log}")
 

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from wr_nvidia_k8s.debian_root import DebianError
+from wr_nvidia_k8s.boot_tools import AssemblyError
 
 # Built into some of Debian's kernels, modules of others.
 DRIVERS = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic")
@@ -52,14 +52,14 @@ def _modules(folder: Path) -> list[Path]:
             # modules.dep names what is needed last first, all levels of it.
             result += [*reversed(needs[files[name]]), files[name]]
         elif name not in {stem.replace("-", "_") for stem in builtin}:
-            raise DebianError(f"expected the driver {name} in the kernel of {folder}, found it nowhere")
+            raise AssemblyError(f"expected the driver {name} in the kernel of {folder}, found it nowhere")
     return list(dict.fromkeys(result))
 
 
 def write(root: Path, modules: Path, output: Path, scratch: Path) -> None:
     """Write the initramfs of the kernel whose modules are in `modules`, with the busybox-static of the tree `root`.
 
-    scratch: a folder that does not exist yet. Raises DebianError.
+    scratch: a folder that does not exist yet. Raises AssemblyError.
     """
     for name in ("bin", "dev", "proc", "sys", "root", "modules"):
         (scratch / name).mkdir(parents=True)
@@ -77,4 +77,4 @@ def write(root: Path, modules: Path, output: Path, scratch: Path) -> None:
             command, cwd=scratch, input="\n".join(names).encode(), stdout=archive, stderr=subprocess.PIPE, check=False
         )
     if done.returncode:
-        raise DebianError(f"cpio ended with {done.returncode}: {done.stderr.decode().strip()}")
+        raise AssemblyError(f"cpio ended with {done.returncode}: {done.stderr.decode().strip()}")

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from wr_nvidia_k8s import build_kubelet, freeze_parts, kubelet_settings
+from wr_nvidia_k8s.boot_tools import merge
 from wr_nvidia_k8s.freeze_parts import ARCHES, PYTHON
 
 HERE = Path(__file__).resolve().parent
@@ -24,7 +25,7 @@ def best(arch: str) -> str:
 
 def install(kind: str, arch: str, tree: Path) -> list[str]:
     """Put the kubelet and what it needs into the root file system `tree`; returns the units to enable."""
-    shutil.copytree(GUEST / kind, tree, dirs_exist_ok=True)
+    merge(GUEST / kind, tree)
     library = tree / _LIBRARY
     # The plugin's own dependencies have all that a kubelet's stand-in needs.
     shutil.copytree(freeze_parts.sysroot(ARCHES[arch]) / "usr/lib" / PYTHON / "site-packages", library)

@@ -18,7 +18,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wr_nvidia_k8s import boot_board
 from wr_nvidia_k8s.boot_journal import Entry, Journal
+from wr_nvidia_k8s.boot_tools import run
 
 _KVM = "/dev/kvm"
 _X86_KVM_MODULES = ("/sys/module/kvm_amd", "/sys/module/kvm_intel")
@@ -33,9 +35,10 @@ class Emulator:
 
     machine: str
     package: str
-    options: tuple[str, ...]
+    type: str
     processor: str
     console: str
+    has_device_tree: bool
 
     @property
     def program(self) -> str:
@@ -51,9 +54,9 @@ class Emulator:
 
 
 EMULATORS = {
-    "amd64": Emulator("x86_64", "qemu-system-x86", ("-machine", "q35"), "qemu64", "ttyS0"),
+    "amd64": Emulator("x86_64", "qemu-system-x86", "q35", "qemu64", "ttyS0", has_device_tree=False),
     # What a Jetson Orin's Cortex-A78AE comes closest to in Debian's qemu.
-    "arm64": Emulator("aarch64", "qemu-system-arm", ("-machine", "virt"), "cortex-a76", "ttyAMA0"),
+    "arm64": Emulator("aarch64", "qemu-system-arm", "virt", "cortex-a76", "ttyAMA0", has_device_tree=True),
 }
 
 
@@ -65,11 +68,12 @@ class Machine:
     """A machine that boots `kernel` and `initrd` from the file system `disk`; use as `async with`.
 
     words: the kernel's command line. log: a file for the serial console. Afterwards the machine is gone.
+    Raises MachineError and AssemblyError.
     """
 
     def __init__(self, emulator: Emulator, folder: Path, disk: Path, log: Path, words: Sequence[str]) -> None:
         self.journal = Journal()
-        self._emulator = emulator
+        self.emulator = emulator
         self._folder = folder
         self._disk = disk
         self._log = log
@@ -79,11 +83,11 @@ class Machine:
         self._deadline = 120.0 if emulator.accelerated else 600.0
 
     async def __aenter__(self) -> Machine:
-        if not shutil.which(self._emulator.program):
-            emulator = self._emulator
-            raise MachineError(f"expected {emulator.program}, found none; apt-get install {emulator.package}")
+        if not shutil.which(self.emulator.program):
+            program, package = self.emulator.program, self.emulator.package
+            raise MachineError(f"expected {program}, found none; apt-get install {package}")
         ours, theirs = zip(*(socket.socketpair() for _ in range(2)), strict=True)
-        command = self._command([end.fileno() for end in theirs])
+        command = await asyncio.to_thread(self._command, [end.fileno() for end in theirs])
         with self._log.open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command, pass_fds=[end.fileno() for end in theirs], stdin=asyncio.subprocess.DEVNULL,
@@ -103,22 +107,35 @@ class Machine:
         self._commands.close()
 
     def _command(self, ports: Sequence[int]) -> list[str]:
-        emulator = self._emulator
-        accelerator = ("-accel", "kvm", "-cpu", "host") if emulator.accelerated else (
-            "-accel", "tcg,thread=multi", "-cpu", emulator.processor)
-        words = [f"console={emulator.console}", "systemd.condition-needs-update=no", *self._words]
         channels: list[str] = []
         for name, number in zip(("journal", "command"), ports, strict=True):
             channels += ["-chardev", f"socket,id={name},fd={number}"]
             channels += ["-device", f"virtserialport,chardev={name},name=boot-test.{name}"]
+        words = [f"console={self.emulator.console}", "systemd.condition-needs-update=no", *self._words]
         return [
-            emulator.program, "-no-user-config", "-nodefaults", *emulator.options, *accelerator,
-            "-m", "1280", "-smp", "2", "-display", "none", "-monitor", "none", "-nic", "none", "-serial", "stdio",
+            *self._hardware(), *self._device_tree(),
+            "-nic", "none", "-serial", "stdio",
             "-kernel", str(self._folder / "vmlinuz"), "-initrd", str(self._folder / "initrd"),
             "-append", " ".join(words),
             "-drive", f"file={self._disk},format=raw,if=virtio,cache=unsafe",
             "-device", "virtio-rng-pci", "-device", "virtio-serial-pci", *channels,
         ]
+
+    def _hardware(self, of_machine: str = "") -> list[str]:
+        emulator = self.emulator
+        accelerator = ["kvm", "-cpu", "host"] if emulator.accelerated else [
+            "tcg,thread=multi", "-cpu", emulator.processor]
+        return [emulator.program, "-no-user-config", "-nodefaults", "-display", "none", "-monitor", "none",
+                "-machine", f"{emulator.type}{of_machine}", "-accel", *accelerator, "-m", "1280", "-smp", "2"]
+
+    def _device_tree(self) -> list[str]:
+        """The option for a device tree that is the board's, where the machine has one."""
+        if not self.emulator.has_device_tree:
+            return []
+        file = self._disk.with_suffix(".dtb")
+        run(self._hardware(f",dumpdtb={file}"))
+        boot_board.amend(file)
+        return ["-dtb", str(file)]
 
     async def _read_journal(self, stream: asyncio.StreamReader) -> None:
         while data := await stream.read(65536):

@@ -8,14 +8,12 @@ script runs, so what the few of them do that matters is done here.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from wr_nvidia_k8s import boot_initramfs, debian_root
+from wr_nvidia_k8s.boot_tools import run
 from wr_nvidia_k8s.cache import Cached, say
-from wr_nvidia_k8s.debian_root import DebianError
 
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 PACKAGES = (
@@ -32,7 +30,7 @@ def _cached(arch: str) -> Cached:
 
 
 def get(arch: str, *, refresh: bool = False) -> Path:
-    """The cached folder for Debian's architecture `arch`. Raises DebianError."""
+    """The cached folder for Debian's architecture `arch`. Raises AssemblyError and DebianError."""
     return _cached(arch).get(lambda folder: _make(folder, arch), refresh=refresh)
 
 
@@ -56,7 +54,13 @@ def _configure(tree: Path) -> None:
     etc = tree / "etc"
     for name in ("passwd", "group"):
         shutil.copy(tree / "usr/share/base-passwd" / f"{name}.master", etc / name)
+    # Debian's packages make these in their scripts; udev's rules name them.
+    groups = "".join(f"g {name} -\n" for name in ("input", "kvm", "render", "sgx"))
+    (etc / "sysusers.d").mkdir()
+    (etc / "sysusers.d/udev.conf").write_text(groups, encoding="utf-8")
     run(["systemd-sysusers", f"--root={tree}"])
+    for name in ("run", "lock"):  # systemd-tmpfiles makes links of them where nothing is in the way
+        (tree / "var" / name).rmdir()
     (etc / "hostname").write_text("jetson\n", encoding="utf-8")
     # Empty, not missing: systemd makes one up, on a read-only file system for this boot only, and does not take
     # it for the very first boot (machine-id(5)).
@@ -64,14 +68,3 @@ def _configure(tree: Path) -> None:
     (etc / "systemd/system/default.target").symlink_to("/usr/lib/systemd/system/multi-user.target")
     for name, program in (("sh", "bash"), ("python3", _PYTHON)):
         (tree / "usr/bin" / name).symlink_to(program)
-
-
-def run(command: Sequence[str | Path]) -> str:
-    """Run a tool of the host's and return its output. Raises DebianError."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise DebianError(f"expected the command {error.filename}, found none; install its Debian package") from None
-    if done.returncode:
-        raise DebianError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout

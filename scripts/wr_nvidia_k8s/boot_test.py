@@ -18,6 +18,7 @@ from pathlib import Path
 from wr_nvidia_k8s import boot_image, boot_kubelet, boot_root, boot_scenario, freeze_parts, plugin_package
 from wr_nvidia_k8s.boot_machine import EMULATORS, Machine, MachineError
 from wr_nvidia_k8s.boot_scenario import READ_ONLY_WORDS, WRITABLE_WORDS, Report
+from wr_nvidia_k8s.boot_tools import AssemblyError
 from wr_nvidia_k8s.cache import root, say
 from wr_nvidia_k8s.debian_root import DebianError
 from wr_nvidia_k8s.freeze_parts import ARCHES, FreezeError
@@ -38,7 +39,9 @@ exit codes: 0 every step did what it is named after; 1 one did not, and the last
 
 def needed_packages(arch: str, rpm: Path | None) -> list[str]:
     """The Debian packages that this run needs on this machine."""
-    packages = [EMULATORS[arch].package, "cpio", "e2fsprogs", "kmod", "systemd", *(["rpm2cpio"] if rpm else [])]
+    packages = [EMULATORS[arch].package, "cpio", "e2fsprogs", "kmod", "systemd"]
+    packages += ["device-tree-compiler"] if EMULATORS[arch].has_device_tree else []
+    packages += ["rpm2cpio"] if rpm else []
     # With an rpm as well: the kubelet's stand-in runs on what a freeze is made from.
     return [*packages, *freeze_parts.needed_packages(ARCHES[arch])]
 
@@ -63,7 +66,7 @@ def _boot(arch: str, base: Path, disk: Path, report: Report, logs: Path) -> None
 def run(arch: str, kubelet: str, rpm: Path | None, logs: Path | None, report: Report, *, refresh: bool) -> None:
     """Assemble the machine and take it through its lives, to be found in `report` as far as it got.
 
-    Raises DebianError, FreezeError, PackageError and MachineError.
+    Raises AssemblyError, DebianError, FreezeError, PackageError and MachineError.
     """
     base = boot_root.get(arch, refresh=refresh)
     # On the cache's file system: the tree is made of links to it.
@@ -117,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failure = ""
     try:
         run(options.arch, kubelet, options.package, options.logs, report, refresh=options.refresh)
-    except (DebianError, FreezeError, PackageError, MachineError) as error:
+    except (AssemblyError, DebianError, FreezeError, PackageError, MachineError) as error:
         failure = f"FAILED at: {report.steps[-1]['step']}\n{error}" if report.steps else f"error: {error}"
     report.figures["seconds"] = round(time.monotonic() - started, 1)
     if options.json:
