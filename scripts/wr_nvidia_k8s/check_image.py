@@ -8,13 +8,17 @@ codes: 0 it can be built, 1 it cannot, 2 a wrong command line, 69 something that
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wr_nvidia_k8s import cache
@@ -101,8 +105,26 @@ def check(image: str, depth: str) -> Result:
 
     What BitBake says goes to stderr. Raises `KasError` or `BuildUserError` where it cannot even start.
     """
-    files = [f"kas/{image}.yml", OFFLINE]
-    build = KasBuild(cache.root() / "check-image" / image, files, {"check-image": PARSE_OURS_AGAIN})
+    state = cache.root() / "check-image" / image
+    with _alone(state, image):
+        files = [f"kas/{image}.yml", OFFLINE]
+        return _check(KasBuild(state, files, {"check-image": PARSE_OURS_AGAIN}), image, depth)
+
+
+@contextmanager
+def _alone(state: Path, image: str) -> Iterator[None]:
+    """Wait for another check of the same image: a build directory has room for one BitBake."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    with state.with_name(f".{image}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another check of {image}", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _check(build: KasBuild, image: str, depth: str) -> Result:
     log, seconds = BitbakeLog(), {}
     started = time.monotonic()
     status = _run(build, "-p", log, "parsing recipes")
