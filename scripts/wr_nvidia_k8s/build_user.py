@@ -56,7 +56,9 @@ umount -R -l "$aside"
 unset WR_NVIDIA_K8S_LOOPBACK
 cd "$WR_NVIDIA_K8S_CWD"
 unset WR_NVIDIA_K8S_CWD
-exec "$@"
+# Not exec: the kernel forgets --kill-child where setpriv changes the user, and this shell is the one it kills.
+"$@" || exit $?
+exit 0
 """
 
 
