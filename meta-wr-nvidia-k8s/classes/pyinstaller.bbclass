@@ -207,4 +207,6 @@ python pyinstaller_spdx() {
 }
 pyinstaller_spdx[vardepsexclude] += "SPDX_MULTILIB_SSTATE_ARCHS"
 do_create_spdx[postfuncs] += "pyinstaller_spdx"
+# The documents of the dependencies' dependencies too: from the shared-state cache, only what is asked for comes.
+do_create_spdx[recrdeptask] += "do_create_spdx"
 do_create_spdx[file-checksums] += "${@pyinstaller_checksums(d)}"
