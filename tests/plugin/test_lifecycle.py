@@ -140,18 +140,23 @@ async def test_leaves_what_is_no_socket_alone(scratch: Path) -> None:
     assert (folder / "nvidia-gpu.sock").read_text() == "somebody's notes"
 
 
-async def test_a_folder_that_takes_no_socket_is_named(scratch: Path) -> None:
+@pytest.fixture
+def read_only(scratch: Path) -> list[str]:
+    """The kubelet's folder, and what runs a command to which it is mounted read-only: root may write to any mode."""
     folder = scratch / "kubelet"
     folder.mkdir()
-    # As root may write whatever the mode is, it is mounted read-only, in a mount namespace of the plugin's.
-    own = ["unshare", "--map-root-user", "--mount", "sh", "-ec",
-           'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; exec "$@"', str(folder)]
-    if subprocess.run([*own, "true"], capture_output=True).returncode:
+    command = ["unshare", "--map-root-user", "--mount", "sh", "-ec",
+               'mount --bind "$0" "$0"; mount -o remount,bind,ro "$0"; exec "$@"', str(folder)]
+    if subprocess.run([*command, "true"], capture_output=True).returncode:
         pytest.skip("user namespaces: run this outside of a container, or in one that allows them")
-    command = [*own, sys.executable, "-m", "nvidia_device_plugin"]
+    return command
+
+
+async def test_a_folder_that_takes_no_socket_is_named(scratch: Path, read_only: list[str]) -> None:
+    command = [*read_only, sys.executable, "-m", "nvidia_device_plugin"]
     async with jetson(scratch, command=command, environ={"PYTHONPATH": str(SOURCE)}) as plugin:
         assert await plugin.end() == 1
-        assert plugin.log[-1].startswith(f"<3>expected to serve at {folder}/nvidia-gpu.sock")
+        assert plugin.log[-1].startswith(f"<3>expected to serve at {scratch}/kubelet/nvidia-gpu.sock")
 
 
 async def test_ends_when_its_folder_is_taken_away(scratch: Path) -> None:
