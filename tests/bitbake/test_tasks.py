@@ -68,7 +68,7 @@ def arch(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def tasks(arch: str) -> Tasks:
+def tasks(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Tasks:
     """All tasks of this file, in one run of BitBake."""
     packages = [package for name, package in NEEDED.items() if not (shutil.which(name) or Path(name).is_file())]
     if packages:
@@ -79,7 +79,7 @@ def tasks(arch: str) -> Tasks:
     if missing := task_build.missing(arch):
         pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas_build.LAYERS}")
     try:
-        found = task_build.build(arch, [*runnable(arch), *BROKEN])
+        found = task_build.build(arch, [*runnable(arch), *BROKEN], tmp_path_factory.mktemp(arch) / "results")
     except (BuildUserError, DebianError, task_sources.SourceError) as error:
         pytest.skip(f"a build of our recipes' tasks: {error}")
     complaints = "\n".join(message.text for message in found.log.errors)
@@ -123,7 +123,7 @@ def test_recipe_becomes_a_package(arch: str, tasks: Tasks, recipe: str) -> None:
         pytest.skip(f"{recipe}: is for a Jetson, whose run is arm64's")
     assert tasks.complaints(recipe) == []
     missed = [step for step in task_build.STEPS if not tasks.succeeded(recipe, step)]
-    assert missed == [], f"expected do_{missed} of {recipe} to have run; BitBake's output is in {tasks.output}"
+    assert missed == [], f"expected do_{missed} of {recipe} to have run; BitBake's output is in {tasks.results}/output"
     assert tasks.rpms(recipe)
 
 
@@ -183,7 +183,7 @@ def test_bundled_libraries_are_nobody_elses(tasks: Tasks) -> None:
 
 
 def test_sbom_names_what_is_bundled(tasks: Tasks, root: Path) -> None:
-    (document,) = tasks.deployed.glob(f"spdx/*/*/packages/{PLUGIN}.spdx.json")
+    (document,) = tasks.results.glob(f"spdx/*/*/packages/{PLUGIN}.spdx.json")
     packages = {package["name"] for package in json.loads(document.read_text())["packages"]}
     internal = root / "usr/libexec" / PLUGIN / "_internal"
     owners = {"libz.so.1": "zlib", "libssl.so.3": "openssl", "libstdc++.so.6": "gcc-runtime", "libffi.so.8": "libffi"}
