@@ -87,11 +87,13 @@ class Machine:
             program, package = self.emulator.program, self.emulator.package
             raise MachineError(f"expected {program}, found none; apt-get install {package}")
         ours, theirs = zip(*(socket.socketpair() for _ in range(2)), strict=True)
-        command = await asyncio.to_thread(self._command, [end.fileno() for end in theirs])
+        ports = [end.fileno() for end in theirs]
+        command = await asyncio.to_thread(self._command, ports)
         with self._log.open("wb") as log:
+            # Whatever ends this process, it is not outlived by a machine.
             self._process = await asyncio.create_subprocess_exec(
-                *command, pass_fds=[end.fileno() for end in theirs], stdin=asyncio.subprocess.DEVNULL,
-                stdout=log, stderr=log)
+                "setpriv", "--pdeathsig=KILL", *command, pass_fds=ports,
+                stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
         for end in theirs:
             end.close()
         journal, _ = await asyncio.open_unix_connection(sock=ours[0])

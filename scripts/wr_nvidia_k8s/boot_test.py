@@ -122,6 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run(options.arch, kubelet, options.package, options.logs, report, refresh=options.refresh)
     except (AssemblyError, DebianError, FreezeError, PackageError, MachineError) as error:
         failure = f"FAILED at: {report.steps[-1]['step']}\n{error}" if report.steps else f"error: {error}"
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     report.figures["seconds"] = round(time.monotonic() - started, 1)
     if options.json:
         accelerator = "kvm" if EMULATORS[options.arch].accelerated else "tcg"
