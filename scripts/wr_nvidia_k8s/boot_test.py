@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*needed_packages(options.arch, options.package), sep="\n")
         return 0
     kubelet = options.kubelet or boot_kubelet.best(options.arch)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was made is removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what was made is removed
     if options.logs:
         options.logs.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
