@@ -15,6 +15,10 @@ from nvidia_device_plugin.device import Platform
 from nvidia_device_plugin.errors import RequestError
 
 VISIBLE_DEVICES = "NVIDIA_VISIBLE_DEVICES"
+# A mount of NULL in this folder of a container asks NVIDIA's runtime for the device of that name
+# (nvidia-container-toolkit, internal/config/image).
+MOUNTED_DEVICES = "/var/run/nvidia-container-devices"
+NULL = "/dev/null"
 
 
 def allocate(request: api.AllocateRequest, platform: Platform, settings: Settings) -> api.AllocateResponse:
@@ -28,7 +32,7 @@ def allocate(request: api.AllocateRequest, platform: Platform, settings: Setting
     _refuse_repeats(every, "the request")
     for container in request.container_requests:
         answer = response.container_responses.add()
-        answer.envs[VISIBLE_DEVICES] = ",".join(platform.visible_as[device] for device in container.devices_ids)
+        _list_devices(answer, [platform.visible_as[device] for device in container.devices_ids], settings)
         if settings.pass_device_specs:
             for node in _nodes(container.devices_ids, platform):
                 answer.devices.add(container_path=node, host_path=str(settings.dev_root / node.lstrip("/")),
@@ -63,6 +67,16 @@ def check(devices: Sequence[str], platform: Platform, where: str) -> None:
             raise RequestError(f"{RESOURCE}, {where}: unknown device '{device}'; "
                                f"there are: {', '.join(platform.by_id)}")
     _refuse_repeats(devices, where)
+
+
+def _list_devices(answer: api.ContainerAllocateResponse, names: Sequence[str], settings: Settings) -> None:
+    """Tell the container runtime the devices, as k8s-device-plugin (internal/plugin/server.go) does."""
+    answer.envs[VISIBLE_DEVICES] = ",".join(names)
+    if "volume-mounts" in settings.device_list_strategy:
+        # With envvar, too, it is the folder: a variable that names devices is what this strategy does away with.
+        answer.envs[VISIBLE_DEVICES] = MOUNTED_DEVICES
+        for name in names:
+            answer.mounts.add(container_path=f"{MOUNTED_DEVICES}/{name}", host_path=NULL)
 
 
 def _refuse_repeats(devices: Sequence[str], where: str) -> None:

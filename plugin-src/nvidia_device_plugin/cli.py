@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         # Values are checked in config.py, whatever their source, so that every source has the same errors.
         group.add_argument(f"--{option.name}", *(f"--{alias}" for alias in option.aliases),
                            dest=option.attribute, default=None, help=f"{text} [${option.env[0]}]",
+                           action="append" if option.is_list else "store",
                            metavar=option.metavar or ("BOOL" if option.is_bool else "VALUE"),
                            nargs="?" if option.is_bool else None, const="true" if option.is_bool else None)
     return result
@@ -55,8 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.set_up()
     try:
         parsed = vars(parser().parse_args(arguments))
-        flags = {option.name: parsed[option.attribute] for option in OPTIONS
-                 if parsed[option.attribute] is not None}
+        given = {option: parsed[option.attribute] for option in OPTIONS if parsed[option.attribute] is not None}
+        flags = {option.name: ",".join(value) if option.is_list else value for option, value in given.items()}
         # Imported here so that --help and a wrong flag do not wait for gRPC.
         from nvidia_device_plugin.daemon import Daemon
 

@@ -32,7 +32,7 @@ class Settings:
     device_discovery_strategy: str
     driver_root: Path
     dev_root: Path
-    device_list_strategy: str
+    device_list_strategy: frozenset[str]
     device_id_strategy: str
     pass_device_specs: bool
     fail_on_init_error: bool
@@ -76,7 +76,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         kubelet_socket=socket,
         socket_dir=(socket or Path(str(default))).parent,
         device_discovery_strategy=values["device_discovery_strategy"],
-        device_list_strategy=values["device_list_strategy"],
+        device_list_strategy=frozenset(values["device_list_strategy"].split(",")),
         device_id_strategy=values["device_id_strategy"],
         pass_device_specs=values["pass_device_specs"],
         fail_on_init_error=values["fail_on_init_error"],
@@ -92,19 +92,25 @@ def _checked(option: Option, value: Any, source: str) -> str | bool:
         if not option.is_built and boolean != option.default:
             raise ConfigError(f"{source}: '{option.name}' is not built yet; remove it")
         return boolean
-    if option.name == "device-list-strategy" and isinstance(value, list):  # NVIDIA's file takes a list, too
-        value = ",".join(str(item) for item in value)
+    if not option.is_list:
+        return _checked_text(option, value, source)
+    items = [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(items, list) or not items:
+        raise ConfigError(f"{source}: expected one or more of {', '.join(option.choices)}, found {value!r}")
+    return ",".join(_checked_text(option, item, source) for item in items)
+
+
+def _checked_text(option: Option, value: Any, source: str) -> str:
     if not isinstance(value, str):
         raise ConfigError(f"{source}: expected text, found {value!r}")
     if not option.is_built and value != option.default:
         raise ConfigError(f"{source}: '{option.name}' is not built yet; remove it")
     if option.choices:
-        if value not in option.choices and "," not in value:
+        if value not in option.choices:
             raise ConfigError(f"{source}: expected one of {', '.join(option.choices)}, found '{value}'")
         if option.built is not None and value not in option.built:
-            raise ConfigError(f"{source}: '{value}' is not built yet; built is: {', '.join(option.built)}")
-        if value not in option.choices:
-            raise ConfigError(f"{source}: expected a single one of {', '.join(option.choices)}, found '{value}'")
+            reason = f" ({option.why_not})" if option.why_not else ""
+            raise ConfigError(f"{source}: '{value}' is not built yet{reason}; built is: {', '.join(option.built)}")
     return value
 
 

@@ -21,8 +21,10 @@ class Option:
     name: the flag without its dashes; its attribute in Settings is the same with underscores.
     env: environment variables, the first one set wins.
     key: dotted path in the configuration file, or None where a file cannot set it.
-    choices: every value NVIDIA's plugin takes; built: those this plugin takes (None: all of them).
+    choices: every value NVIDIA's plugin takes; built: those this plugin takes (None: all of them), and
+        why_not: the reason for which it does not take the others.
     is_built: False for an option that only its default is accepted for.
+    is_list: True where several values can be given: separated by commas, the flag repeated, or a YAML list.
     """
 
     name: str
@@ -33,7 +35,9 @@ class Option:
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     built: tuple[str, ...] | None = None
+    why_not: str = ""
     is_built: bool = True
+    is_list: bool = False
     metavar: str | None = field(default=None)
 
     @property
@@ -67,8 +71,10 @@ OPTIONS: tuple[Option, ...] = (
            "folder that stands for / when device nodes are looked up (default: the driver root)",
            aliases=("nvidia-dev-root",), metavar="DIR"),
     Option("device-list-strategy", ("DEVICE_LIST_STRATEGY",), "plugin.deviceListStrategy", "envvar",
-           "how the container runtime is told the devices",
-           choices=("envvar", "volume-mounts", "cdi-annotations", "cdi-cri"), built=("envvar",)),
+           "how the container runtime is told the devices: by a variable, which an image can set as well, or by "
+           "mounts, which it cannot; several are separated by commas",
+           choices=("envvar", "volume-mounts", "cdi-annotations", "cdi-cri"), built=("envvar", "volume-mounts"),
+           why_not="k3s runs containers on Docker here, to which cri-dockerd passes no CDI devices", is_list=True),
     Option("device-id-strategy", ("DEVICE_ID_STRATEGY",), "plugin.deviceIDStrategy", "uuid",
            "what the container runtime is told of a device (on Tegra it is always '0')",
            choices=("uuid", "index")),
