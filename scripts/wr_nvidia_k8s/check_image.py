@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 from wr_nvidia_k8s import cache
 from wr_nvidia_k8s.bitbake_log import BitbakeLog
 from wr_nvidia_k8s.build_user import BuildUserError
-from wr_nvidia_k8s.kas_build import LAYERS, OFFLINE, OWN_REPO, TOP, KasBuild, KasError, images
+from wr_nvidia_k8s.kas_build import LAYERS, OFFLINE, OWN_REPO, TOP, KasBuild, KasError, fragments, images
 
 # Tasks come by the thousand, and one line in so many seconds is enough to follow them; a parse says nothing at all.
 PROGRESS_SECONDS = 15.0
@@ -100,14 +100,15 @@ def _run(build: KasBuild, arguments: str, log: BitbakeLog, doing: str) -> int:
     return process.returncode
 
 
-def check(image: str, depth: str) -> Result:
+def check(image: str, depth: str, include: Sequence[str] = ()) -> Result:
     """Run BitBake on ``image`` (the NAME of kas/NAME.yml), to the ``depth`` "parse", "graph" or "dry_run".
 
-    What BitBake says goes to stderr. Raises `KasError` or `BuildUserError` where it cannot even start.
+    ``include`` names fragments of kas/include/ to go with it. What BitBake says goes to stderr. Raises `KasError`
+    or `BuildUserError` where it cannot even start.
     """
-    state = cache.root() / "check-image" / image
+    state = cache.root() / "check-image" / "+".join([image, *include])
     with _alone(state, image):
-        files = [f"kas/{image}.yml", OFFLINE]
+        files = [f"kas/{image}.yml", *(f"kas/include/{name}.yml" for name in include), OFFLINE]
         return _check(KasBuild(state, files, {"check-image": PARSE_OURS_AGAIN}), image, depth)
 
 
@@ -115,7 +116,7 @@ def check(image: str, depth: str) -> Result:
 def _alone(state: Path, image: str) -> Iterator[None]:
     """Wait for another check of the same image: a build directory has room for one BitBake."""
     state.parent.mkdir(parents=True, exist_ok=True)
-    with state.with_name(f".{image}.lock").open("w") as lock:
+    with state.with_name(f".{state.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -181,6 +182,10 @@ def main(arguments: list[str] | None = None) -> int:
         "the user wr-nvidia-k8s-build, which is made where it is not there.",
     )
     parser.add_argument("image", metavar="NAME", choices=images(), help=f"one of: {', '.join(images())}")
+    parser.add_argument(
+        "--include", metavar="FRAGMENT", action="append", default=[], choices=fragments(),
+        help=f"a file of kas/include/ to go with it, and again for another; one of: {', '.join(fragments())}",
+    )  # fmt: skip
     less = parser.add_mutually_exclusive_group()
     less.add_argument("--parse-only", dest="depth", action="store_const", const="parse", help="only parse all recipes")
     less.add_argument(
@@ -193,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
     # As on Ctrl-C: BitBake is stopped with us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        result = check(options.image, options.depth)
+        result = check(options.image, options.depth, options.include)
     except KasError as error:
         print(f"error: kas refuses kas/{options.image}.yml:\n{error}", file=sys.stderr)
         return 1

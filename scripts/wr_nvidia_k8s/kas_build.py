@@ -42,6 +42,12 @@ def images() -> list[str]:
     return sorted(path.stem for path in files if not path.name.endswith(".lock.yml"))
 
 
+def fragments() -> list[str]:
+    """The names of the fragments that go with any image: those that bring no repository of others."""
+    files = (TOP / "kas/include").glob("*.yml")
+    return sorted(path.stem for path in files if "\nrepos:" not in (text := path.read_text()) and "\n  repos:" not in text)
+
+
 def _kas(*arguments: str, steps: Sequence[str] = (), trees: Path = LAYERS) -> str:
     program = Path(sys.executable).parent / "kas"
     skip = [word for step in steps for word in ("--skip", step)]

@@ -60,7 +60,7 @@ def test_password_free_root_is_only_by_request(board: dict[str, Any], request: p
 
 
 def test_missing_trees_are_named(tmp_path: Path, board: dict[str, Any]) -> None:
-    (tmp_path / "oe-core").mkdir()
+    (tmp_path / board["repos"]["oe-core"].get("path", "oe-core")).mkdir(parents=True)
     missing = kas_build.missing_trees(board, tmp_path)
     assert "wrlinux" in missing
     assert not {"oe-core", kas_build.OWN_REPO} & set(missing)
