@@ -33,7 +33,8 @@ def told(container: api.ContainerAllocateResponse) -> Told:
     ([FLAG, "envvar"], {VARIABLE: "volume-mounts"}, BY_VARIABLE),
     ([FLAG, "envvar,volume-mounts"], {}, BY_MOUNT),
     ([FLAG, "volume-mounts", FLAG, "envvar"], {}, BY_MOUNT),
-], ids=["default", "flag", "variable", "flag over variable", "both", "flag repeated"])
+    ([FLAG, "envvar", FLAG, "volume-mounts"], {}, BY_MOUNT),
+], ids=["default", "flag", "variable", "flag over variable", "both", "flag repeated", "the other way round"])
 async def test_a_jetsons_gpu_is_told(scratch: Path, kubelet: KubeletStandin, flags: list[str], environ: dict[str, str],
                                      expected: Told) -> None:
     async with jetson(scratch, *flags, environ=environ):
