@@ -7,23 +7,25 @@ PACKAGE_ARCH = "${MACHINE_ARCH}"
 inherit packagegroup
 
 # The driver, where it is not of the board's own layer.
-GPU_PACKAGES[nvml] = "nvidia-driver-compute"
-GPU_PACKAGES[simulated] = "simulated-jetson"
-GPU_PACKAGES[tegra] = ""
+WR_NVIDIA_K8S_DRIVER[nvml] = "nvidia-driver-compute"
+WR_NVIDIA_K8S_DRIVER[simulated] = "simulated-jetson"
+WR_NVIDIA_K8S_DRIVER[tegra] = ""
 
 RDEPENDS:${PN} = " \
     docker-ce \
     docker-daemon-config \
-    k3s-${WR_NVIDIA_K8S_ROLE} \
     k3s-config \
     nvidia-container-toolkit-config \
     nvidia-device-plugin \
-    ${@d.getVarFlag('GPU_PACKAGES', d.getVar('WR_NVIDIA_K8S_GPU')) or ''} \
 "
+# nooelint: oelint.vars.dependsordered - what they are is chosen
+RDEPENDS:${PN} += "k3s-${WR_NVIDIA_K8S_ROLE} ${@d.getVarFlag('WR_NVIDIA_K8S_DRIVER', d.getVar('WR_NVIDIA_K8S_GPU')) or ''}"
 
+# Said where it is asked for, not in the middle of a build.
+# nooelint: oelint.task.noanonpython
 python () {
     expected = {
-        'WR_NVIDIA_K8S_GPU': sorted((d.getVarFlags('GPU_PACKAGES') or {})),
+        'WR_NVIDIA_K8S_GPU': sorted((d.getVarFlags('WR_NVIDIA_K8S_DRIVER') or {})),
         'WR_NVIDIA_K8S_ROLE': ['agent', 'server'],
         'WR_NVIDIA_K8S_SECURE': ['0', '1'],
     }
