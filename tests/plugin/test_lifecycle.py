@@ -86,6 +86,28 @@ async def test_tries_again_when_the_kubelet_is_bound_but_does_not_listen_yet(scr
             connection.close()
 
 
+async def test_notices_a_kubelet_whose_socket_has_its_predecessors_inode(scratch: Path,
+                                                                         kubelet: KubeletStandin) -> None:
+    async with jetson(scratch) as plugin:
+        await plugin.wait_notified("STATUS=registered")
+        before = kubelet.socket.stat()
+        # So that it cannot see the moment without a socket.
+        plugin.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, plugin.process.pid, os.WSTOPPED | os.WNOWAIT)
+        await kubelet.stop()
+        kubelet.socket.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX) as successor:
+            successor.bind(str(kubelet.socket))
+            if (after := kubelet.socket.stat()).st_ino != before.st_ino:
+                pytest.skip("a file system that gives a new file the inode of a removed one: TMPDIR on ext4")
+            assert after.st_ctime_ns != before.st_ctime_ns
+            successor.setblocking(False)
+            successor.listen()
+            plugin.process.send_signal(signal.SIGCONT)
+            connection, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(successor), 30)
+            connection.close()
+
+
 async def test_a_refused_registration_is_reported_in_the_kubelets_words(scratch: Path) -> None:
     class Refusing(KubeletStandin):
         async def Register(self, request, context):  # type: ignore[no-untyped-def]
