@@ -93,7 +93,7 @@ async def test_notices_a_kubelet_whose_socket_has_its_predecessors_inode(scratch
         before = kubelet.socket.stat()
         # So that it cannot see the moment without a socket.
         plugin.process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, plugin.process.pid, os.WSTOPPED | os.WNOWAIT)
+        await asyncio.to_thread(os.waitid, os.P_PID, plugin.process.pid, os.WSTOPPED | os.WNOWAIT)
         await kubelet.stop()
         kubelet.socket.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX) as successor:
