@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every image parses on its real layers without a complaint about us, and its dry run resolves every task."""
+"""Every image parses on its real layers without a complaint about us, and all of its tasks resolve."""
 
 import re
 from collections.abc import Callable
@@ -7,19 +7,40 @@ from typing import Any
 
 import pytest
 
+from boards import STANDS_FOR
 from wr_nvidia_k8s import kas_build
 
 # What a node is made of, as recipes; each board adds what makes containers see its GPU.
 NODE = {
-    "docker-ce", "docker-moby", "git", "k3s", "k3s-config", "nvidia-device-plugin", "openssh",
-    "packagegroup-wr-nvidia-k8s", "systemd",
+    "docker-ce", "docker-daemon-config", "git", "k3s", "k3s-config", "nvidia-container-toolkit",
+    "nvidia-container-toolkit-config", "nvidia-device-plugin", "openssh", "packagegroup-wr-nvidia-k8s", "systemd",
 }  # fmt: skip
-JETSON = {"docker-daemon-config", "nvidia-container-toolkit", "nvidia-container-toolkit-config"}
-BOARDS = {"jetson-orin-nano": NODE | JETSON | {"linux-jammy-nvidia-tegra"}}
+LTS24 = NODE | {"docker-moby"}
+JETPACK6 = LTS24 | {"linux-jammy-nvidia-tegra"}
+JETPACK5 = LTS24 | {"linux-tegra"}
+SIMULATED = LTS24 | {"linux-yocto", "simulated-jetson"}
+BOARDS = {
+    "jetson-agx-orin": JETPACK6,
+    "jetson-agx-xavier": JETPACK5,
+    "jetson-nano": NODE | {"docker", "linux-tegra", "nvidia-container-runtime"},
+    "jetson-orin-nano": JETPACK6,
+    "jetson-orin-nano-nvme": JETPACK6,
+    "jetson-xavier-nx": JETPACK5,
+    "qemu-arm64": SIMULATED,
+    "qemu-x86-64": SIMULATED,
+    "x86-64": LTS24 | {"linux-yocto", "nvidia-driver-compute", "nvidia-open-kernel-modules"},
+}
 
 
 def test_every_board_is_checked() -> None:
     assert sorted(BOARDS) == kas_build.images()
+
+
+@pytest.mark.parametrize("board", sorted(STANDS_FOR))
+def test_board_that_is_stood_for_differs_by_its_machine_alone(board: str) -> None:
+    mine, other = (kas_build.read([f"kas/{name}.yml"]) for name in (board, STANDS_FOR[board]))
+    assert mine.pop("machine") != other.pop("machine")
+    assert mine == other
 
 
 @pytest.mark.parametrize("board", sorted(BOARDS))
@@ -29,5 +50,6 @@ def test_image_can_be_built(board: str, check_image: Callable[[str], dict[str, A
     assert checked["ok"]
     recipes = {re.sub(r"(_[^_]*)?\.bb$", "", file) for file in checked["built"]}
     assert sorted(BOARDS[board] - recipes) == []
-    assert recipes & {"docker", "docker-moby"} == {"docker-moby"}, "expected one Docker engine"
+    engines = {"docker", "docker-moby"}
+    assert recipes & engines == BOARDS[board] & engines, "expected one Docker engine"
     assert "nvidia-docker" not in recipes, "it installs a daemon.json of its own"
