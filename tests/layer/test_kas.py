@@ -69,3 +69,7 @@ def test_missing_trees_are_named(tmp_path: Path, board: dict[str, Any]) -> None:
 def test_wrong_configuration_is_refused_with_what_kas_says() -> None:
     with pytest.raises(kas_build.KasError, match="nosuch"):
         kas_build.read(["kas/nosuch.yml"])
+
+
+def test_what_is_the_users_comes_from_the_environment(board: dict[str, Any]) -> None:
+    assert board["env"] == {"WR_NVIDIA_K8S_PRELOAD_DIR": None, "WR_NVIDIA_K8S_SERVER_URL": None}
