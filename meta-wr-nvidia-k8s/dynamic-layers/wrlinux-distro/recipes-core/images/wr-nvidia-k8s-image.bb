@@ -16,3 +16,14 @@ IMAGE_INSTALL += "\
     git \
     packagegroup-wr-nvidia-k8s \
 "
+
+# For scripts/flash, or sha256sum --check, wherever the image is copied to.
+write_checksums() {
+    cd ${IMGDEPLOYDIR}
+    for image in ${IMAGE_NAME}*.tegraflash.tar.gz ${IMAGE_NAME}*.tegraflash.zip ${IMAGE_NAME}*.wic ${IMAGE_NAME}*.wic.gz; do
+        if [ -f "$image" ]; then
+            sha256sum "$image" > "$image.sha256"
+        fi
+    done
+}
+IMAGE_POSTPROCESS_COMMAND += "write_checksums;"

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""The image recipe's own steps, run as BitBake would: its shell function with the variables filled in."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from wr_nvidia_k8s import flash_image, kas_build
+
+LAYER = kas_build.TOP / "meta-wr-nvidia-k8s"
+RECIPE = LAYER / "dynamic-layers/wrlinux-distro/recipes-core/images/wr-nvidia-k8s-image.bb"
+
+
+@pytest.mark.parametrize("kind", ["rootfs.tegraflash.tar.gz", "tegraflash.zip", "rootfs.wic"])
+def test_flash_finds_the_sum_of_every_kind_of_image(kind: str, tmp_path: Path) -> None:
+    name = "wr-nvidia-k8s-image-board"
+    function = re.search(r"^write_checksums\(\) \{\n.*?^\}\n", RECIPE.read_text(), re.MULTILINE | re.DOTALL)
+    assert function
+    body = function[0].replace("${IMGDEPLOYDIR}", str(tmp_path)).replace("${IMAGE_NAME}", name)
+    image = tmp_path / f"{name}.{kind}"
+    image.write_bytes(b"image")
+    link = tmp_path / f"latest.{kind}"
+    link.symlink_to(image.name)
+    subprocess.run(["sh", "-euc", f"{body}\nwrite_checksums"], check=True)
+    assert flash_image.verify_sha256(link) == image.with_name(f"{image.name}.sha256")
+    image.write_bytes(b"damaged")
+    with pytest.raises(flash_image.ImageError, match="damaged"):
+        flash_image.verify_sha256(image)
