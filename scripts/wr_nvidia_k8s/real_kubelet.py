@@ -243,6 +243,17 @@ class RealKubelet:
             raise KubeletError(f"expected the pod {name} to be running, found {status}")
         return self._ctr("tasks", "exec", "--exec-id", uuid.uuid4().hex, status.container_id, *argv)
 
+    def mounts(self, name: str) -> dict[str, str]:
+        """What is mounted where (destination to source) in the container of the pod ``name``, as its runtime is told.
+
+        The source is the OCI runtime specification that containerd made.
+        """
+        status = self.pod_status(name)
+        if status is None or not status.container_id:
+            raise KubeletError(f"expected the pod {name} to have a container, found {status}")
+        container = json.loads(self._ctr("containers", "info", status.container_id))
+        return {mount["destination"]: mount["source"] for mount in container["Spec"]["mounts"]}
+
     def remove_pod(self, name: str) -> None:
         """Remove the pod ``name`` and wait until its containers are gone."""
         uid = self._uid(name)

@@ -153,6 +153,21 @@ def test_device_nodes_reach_the_container(kubelet: RealKubelet, board: Path) -> 
             assert "No such device or address" in found, f"{node}: {found}"
 
 
+def test_volume_mounts_reach_the_runtime_of_the_pod_that_asks(kubelet: RealKubelet, board: Path) -> None:
+    folder = "/var/run/nvidia-container-devices"
+    with plugin_process(kubelet, board, "--device-list-strategy", "volume-mounts"):
+        for name, resources in (("first", {GPU: 1}), ("other", {})):
+            assert kubelet.run_pod(name, WORK, resources).running
+        mounts = {name: kubelet.mounts(name) for name in ("first", "other")}
+        assert {path: source for path, source in mounts["first"].items() if "nvidia" in path} == {
+            f"{folder}/0": "/dev/null"
+        }
+        assert f"NVIDIA_VISIBLE_DEVICES={folder}" in environment(kubelet, "first")
+        assert mounts["other"]
+        assert not [path for path in mounts["other"] if "nvidia" in path]
+        assert not any(variable.startswith("NVIDIA_") for variable in environment(kubelet, "other"))
+
+
 def test_kubelet_restart_is_survived(kubelet: RealKubelet, plugin: subprocess.Popen[bytes]) -> None:
     before = kubelet.run_pod("first", WORK, {GPU: 1})
     kubelet.restart()
