@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+# mypy: disable-error-code="import-not-found,misc"
+"""What the cases in nvidia_k8s.py ask of a node, over OE-core's SSH target.
+
+Settings are BitBake variables of the image (testdata.json) or of the test run:
+
+WR_NVIDIA_K8S_ROLE, WR_NVIDIA_K8S_GPU, WR_NVIDIA_K8S_SECURE
+    What the image was built to be; where they are not known, the board is asked.
+WR_NVIDIA_K8S_TEST_TIMEOUT
+    How long one wait takes at most, in seconds; 600.
+WR_NVIDIA_K8S_TEST_IMAGE
+    The container image of deviceQuery; see `Pods`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from oeqa.runtime.case import OERuntimeTestCase
+
+GPU = "nvidia.com/gpu"
+PLUGIN = "nvidia-device-plugin.service"
+_CHECKPOINT = "/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint"
+_LOST = 255  # ssh's own exit status
+
+
+class BoardTest(OERuntimeTestCase):
+    """A case that runs commands on a node."""
+
+    td: dict[str, Any]
+    target: Any
+
+    def setting(self, name: str, default: str = "") -> str:
+        """A BitBake variable, or ``default`` where it is not set."""
+        return str(self.td.get(name) or default)
+
+    @property
+    def seconds(self) -> float:
+        """How long one wait takes at most."""
+        return float(self.setting("WR_NVIDIA_K8S_TEST_TIMEOUT", "600"))
+
+    @property
+    def unit(self) -> str:
+        """k3s, as a server or as an agent."""
+        role = self.setting("WR_NVIDIA_K8S_ROLE")
+        if not role:
+            role = "server" if self.run("systemctl is-enabled k3s.service")[0] == 0 else "agent"
+        return "k3s.service" if role == "server" else "k3s-agent.service"
+
+    @property
+    def is_agent(self) -> bool:
+        return self.unit == "k3s-agent.service"
+
+    @property
+    def gpu(self) -> str:
+        """How the board's GPU is reached: tegra, nvml or simulated."""
+        known = self.setting("WR_NVIDIA_K8S_GPU")
+        if known:
+            return known
+        if self.run("grep -qs nvidia, /proc/device-tree/compatible")[0] == 0:
+            return "tegra"
+        return "nvml" if self.run("test -e /proc/driver/nvidia/version")[0] == 0 else "simulated"
+
+    def run(self, command: str, seconds: float | None = None) -> tuple[int, str]:
+        """A command's exit status and output on the board. It fails the case where the board does not answer."""
+        # OE-core's target looks for programs in the system's folders only; k3s installs kubectl here.
+        status, output = self.target.run(f"PATH=$PATH:/usr/local/bin; {command}", int(seconds or self.seconds) + 30)
+        if status == _LOST:
+            self.fail(f"expected an answer of the board to: {command}\nssh said: {output}")
+        return status, output
+
+    def ask(self, command: str, seconds: float | None = None) -> str:
+        """A command's output. It fails the case where the command does."""
+        status, output = self.run(command, seconds)
+        if status:
+            self.fail(f"expected success on the board of: {command}\nexit status {status}, output:\n{output}")
+        return output
+
+    def until(self, check: Callable[[], str]) -> str:
+        """Call ``check`` until it finds nothing to complain of; its last complaint when the time is over."""
+        end = time.monotonic() + self.seconds
+        while (complaint := check()) and time.monotonic() < end:
+            time.sleep(1)
+        return complaint
+
+    def journal(self, *units: str) -> str:
+        """The last words of services, for a failure's message."""
+        names = " ".join(f"-u {unit}" for unit in units)
+        return f"\njournalctl {names}:\n" + self.run(f"journalctl --no-pager -n 30 {names}")[1]
+
+    def kubelet_knows_the_gpu(self) -> None:
+        """The plugin's devices are among what the kubelet itself keeps of its plugins; an agent has it too."""
+
+        def check() -> str:
+            status, text = self.run(f"cat {_CHECKPOINT}")
+            devices = None if status else json.loads(text)["Data"]["RegisteredDevices"].get(GPU)
+            return "" if devices else f"expected devices of {GPU} in the kubelet's {_CHECKPOINT}, found: {text}"
+
+        if complaint := self.until(check):
+            self.fail(complaint + self.journal(PLUGIN, self.unit))
