@@ -106,7 +106,7 @@ def check(image: str, depth: str, include: Sequence[str] = ()) -> Result:
     ``include`` names fragments of kas/include/ to go with it. What BitBake says goes to stderr. Raises `KasError`
     or `BuildUserError` where it cannot even start.
     """
-    state = cache.root() / "check-image" / "+".join([image, *include])
+    state = cache.root() / "check-image" / "_".join([image, *include])
     with _alone(state, image):
         files = [f"kas/{image}.yml", *(f"kas/include/{name}.yml" for name in include), OFFLINE]
         return _check(KasBuild(state, files, {"check-image": PARSE_OURS_AGAIN}), image, depth)
