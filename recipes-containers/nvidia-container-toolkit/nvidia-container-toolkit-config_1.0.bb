@@ -38,7 +38,8 @@ do_compile() {
     sed -e 's,@ENVVAR@,${TOOLKIT_INSECURE},' -e 's,@VOLUME_MOUNTS@,${TOOLKIT_SECURE},' \
         -e 's,@BINDIR@,${bindir},' -e 's,@DATADIR@,${datadir},' -e 's,@SYSCONFDIR@,${sysconfdir},' \
         ${WORKDIR}/${TOOLKIT_MODE}.toml > ${B}/config.toml
-    sed -e 's,@BINDIR@,${bindir},' ${WORKDIR}/nvidia-container-setup.service > ${B}/nvidia-container-setup.service
+    sed -e 's,@BINDIR@,${bindir},' -e 's,@LIBDIR@,${libdir},' \
+        ${WORKDIR}/nvidia-container-setup.service > ${B}/nvidia-container-setup.service
 }
 do_compile[cleandirs] = "${B}"
 

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""The recipes' own tasks in real BitBake, to the programs and the configuration.
+
+Real: BitBake, the release's classes and DISTRO, the board's machine, the toolkit's source. Stood in for: Go by PyPI's
+of the same version, the cross-compilers by Debian's, which also have the C library.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
+
+from toolkit import build
+from toolkit.machine import setting
+from wr_nvidia_k8s import cache, kas_build
+from wr_nvidia_k8s.build_user import BuildUserError
+from wr_nvidia_k8s.kas_build import KasBuild
+
+CONFIG = build.RECIPES / "nvidia-container-toolkit-config_1.0.bb"
+BOARDS = {"jetson-orin-nano": "aarch64", "x86-64": "x86_64"}
+# No recipe is parsed but the one that is built, by its file name and without what it depends on.
+SETTINGS = """
+DL_DIR = "${TOPDIR}/../downloads"
+BBMASK = "/[^/]*\\.bb(append)?$"
+PATCHTOOL = "patch"
+SANITY_TESTED_DISTROS = ""
+BB_DISKMON_DIRS = ""
+GO = "${GOROOT}/bin/go"
+GOROOT:forcevariable = "${TOPDIR}/../go"
+GOTOOLDIR:forcevariable = "${GOROOT}/pkg/tool/linux_amd64"
+GOCACHE:forcevariable = "${TOPDIR}/../go-build"
+TARGET_PREFIX = "@ARCH@-linux-gnu-"
+TOOLCHAIN_OPTIONS = ""
+DEBUG_PREFIX_MAP = ""
+HOSTTOOLS += "@ARCH@-linux-gnu-gcc"
+"""
+
+
+@dataclass
+class Recipes:
+    """A build directory for a board."""
+
+    kas: KasBuild
+    arch: str
+
+    def run(self, recipe: Path, task: str) -> Path:
+        """Run a task with those before it, anew; returns the recipe's work folder."""
+        for folder in self.kas.directory.glob("tmp*"):
+            subprocess.run(["rm", "-rf", str(folder)], check=True)
+        with self.kas.popen(f"bitbake -b {recipe} -c {task}") as process:
+            assert process.stdout is not None
+            output = process.stdout.read()
+        assert process.returncode == 0, output[-6000:]
+        name, _, version = recipe.stem.partition("_")
+        return next(self.kas.directory.glob(f"tmp*/work/*/{name}")) / version
+
+
+def recipes(board: str, more: str = "") -> Recipes:
+    arch = BOARDS[board]
+    if missing := [tool for tool in (f"{arch}-linux-gnu-gcc", "patch") if not shutil.which(tool)]:
+        pytest.skip(f"{', '.join(missing)}: apt-get install gcc-{arch.replace('_', '-')}-linux-gnu patch")
+    files = [f"kas/{board}.yml", kas_build.OFFLINE]
+    if trees := kas_build.missing_trees(kas_build.read(files)):
+        pytest.skip(f"layer trees {', '.join(trees)} in {kas_build.LAYERS}: lay them out, see CONTRIBUTING.md")
+    try:
+        state = cache.root() / "toolkit" / "recipe" / board
+        return Recipes(KasBuild(state, files, {"test": SETTINGS.replace("@ARCH@", arch) + more}), arch)
+    except BuildUserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(params=sorted(BOARDS))
+def toolkit(request: pytest.FixtureRequest) -> Recipes:
+    """With the source where BitBake downloads it to, and Go."""
+    origin, go = build.repository(), build.go()
+    found = recipes(request.param)
+    state = found.kas.directory.parent
+    downloads = state / "downloads" / "git2"
+    shutil.rmtree(state / "downloads", ignore_errors=True)
+    downloads.mkdir(parents=True)
+    clone = ["git", "clone", "--quiet", "--bare", "--no-local", str(origin)]
+    subprocess.run([*clone, str(downloads / "github.com.NVIDIA.nvidia-container-toolkit.git")], check=True)
+    if not (state / "go").exists():
+        shutil.copytree(go, state / "go")
+    (state / "go-build").mkdir(exist_ok=True)
+    for folder in ("downloads", "go-build"):
+        found.kas.user.own(state / folder)
+    return found
+
+
+def test_toolkit_is_built_for_the_board(toolkit: Recipes) -> None:
+    built = toolkit.run(build.RECIPE, "compile") / "build" / "bin"
+    programs = {path.name: path for path in built.rglob("*") if path.is_file()}
+    assert sorted(programs) == list(build.PROGRAMS), "expected what needs libnvidia-container not to be built"
+    for path in programs.values():
+        with path.open("rb") as stream:
+            elf = ELFFile(stream)
+            assert elf.get_machine_arch() == {"aarch64": "AArch64", "x86_64": "x64"}[toolkit.arch]
+            assert elf.header["e_type"] == "ET_DYN", "expected a position-independent program"
+            dynamic = elf.get_section_by_name(".dynamic")
+            assert isinstance(dynamic, DynamicSection)
+            tags = list(dynamic.iter_tags())
+        # NVML's functions are found when they are first called, in a library that is loaded by then.
+        assert not [tag for tag in tags if tag.entry.d_tag == "DT_BIND_NOW"]
+        assert not [tag for tag in tags if tag.entry.d_tag == "DT_FLAGS" and tag.entry.d_val & 0x8]
+        assert {tag.needed for tag in tags if tag.entry.d_tag == "DT_NEEDED"} <= {"libc.so.6", "ld-linux-aarch64.so.1"}
+
+
+def test_licences_are_those_of_the_source(toolkit: Recipes) -> None:
+    toolkit.run(build.RECIPE, "populate_lic")
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize(("board", "gpu", "mode"), [
+    ("jetson-orin-nano", "tegra", "csv"), ("x86-64", "nvml", "cdi"), ("x86-64", "simulated", "csv"),
+])  # fmt: skip
+def test_configuration_is_for_how_the_gpu_is_reached(board: str, gpu: str, mode: str, secure: bool) -> None:
+    more = f'WR_NVIDIA_K8S_GPU = "{gpu}"\nWR_NVIDIA_K8S_SECURE = "{int(secure)}"\n'
+    made = recipes(board, more).run(CONFIG, "compile") / "build"
+    assert (made / "config.toml").read_text() == setting(f"{mode}.toml", secure)
+    libraries = "/usr/lib64" if "lib64" in (made / "nvidia-container-setup.service").read_text() else "/usr/lib"
+    unit = setting("nvidia-container-setup.service").replace("/usr/lib ", f"{libraries} ")
+    assert (made / "nvidia-container-setup.service").read_text() == unit
