@@ -67,8 +67,8 @@ RDEPENDS:${PN}:append:tegra = " \
     tegra-container-passthrough \
     tegra-libraries-cuda \
 "
-# JetPack 6 has it.
-RRECOMMENDS:${PN}:append:tegra = " tegra-libraries-nvml"
+# JetPack 6 has it (and CUDA 12); a recommendation must have a provider as well.
+RDEPENDS:${PN}:append:tegra = " ${@'tegra-libraries-nvml' if (d.getVar('CUDA_VERSION') or '').startswith('12.') else ''}"
 
 CONFFILES:${PN} = "${sysconfdir}/nvidia-container-runtime/config.toml"
 
