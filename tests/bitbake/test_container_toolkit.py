@@ -1,38 +1,93 @@
 # SPDX-License-Identifier: MIT
 """Which NVIDIA container toolkit an image is built with."""
 
+from __future__ import annotations
+
+import functools
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from wr_nvidia_k8s import kas_build
+from boards import STANDS_FOR
+from wr_nvidia_k8s import cache, kas_build
+from wr_nvidia_k8s.build_user import BuildUserError
+from wr_nvidia_k8s.kas_build import KasBuild
 
 # CVE-2025-23266, a container's way to become root on its host, is fixed in this one; CVE-2024-0132 and
 # CVE-2025-23359 are in earlier ones.
 SAFE = (1, 17, 8)
+TOOLKIT = "nvidia-container-toolkit"
+OWN = kas_build.TOP / "recipes-containers" / TOOLKIT
+# Of all recipes of the layers, those that could be chosen: a parse of seconds.
+FEW = r"""
+BBMASK += "/(?!(lib)?nvidia-container)[^/]*\.bb(append)?$"
+BB_DANGLINGAPPENDS_WARNONLY = "1"
+"""
 
 
-class UnsafeToolkitError(Exception):
-    """What is built has a known escape: the one failure that is expected."""
+def boards(release: str) -> list[str]:
+    """The boards on a release of Wind River Linux (LTS24), without those that others stand for."""
+    urls = {board: kas_build.read([f"kas/{board}.yml"])["repos"]["wrlinux"]["url"] for board in kas_build.images()}
+    wanted = f"WindRiverLinux{release.removeprefix('LTS')}/"
+    return [board for board, url in urls.items() if wanted in url and board not in STANDS_FOR]
 
 
-def boards() -> list[str]:
-    """The Jetson boards whose image has Wind River Linux LTS24 as its base."""
-    repos = {board: kas_build.read([f"kas/{board}.yml"])["repos"] for board in kas_build.images()}
-    return [board for board, of in repos.items() if "meta-tegra" in of and "WindRiverLinux24" in of["wrlinux"]["url"]]
+@functools.cache
+def chosen(board: str, settings: str = "") -> dict[str, Any]:
+    """What BitBake chooses for a board, by recipe name: chosen_recipes.py says how it is described."""
+    files = [f"kas/{board}.yml", kas_build.OFFLINE]
+    if missing := kas_build.missing_trees(kas_build.read(files)):
+        pytest.skip(f"layer trees {', '.join(missing)} in {kas_build.LAYERS}: lay them out, see CONTRIBUTING.md")
+    try:
+        build = KasBuild(cache.root() / "toolkit" / "chosen" / board, files, {"few": FEW, "settings": settings})
+    except BuildUserError as error:
+        pytest.skip(str(error))
+    script = Path(__file__).resolve().with_name("chosen_recipes.py")
+    names = [TOOLKIT, f"{TOOLKIT}-config", "nvidia-container-runtime"]
+    libraries = '$(dirname "$(command -v bitbake)")/../lib'
+    with build.popen(f"PYTHONPATH={libraries} python3 {script} {' '.join(names)}") as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+    assert "chosen recipes as JSON: " in output, output[-4000:]
+    found: dict[str, Any] = json.loads(output.rsplit("chosen recipes as JSON: ", 1)[1])
+    return found
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=UnsafeToolkitError,
-    reason="the layer has no recipe of nvidia-container-toolkit, and meta-tegra's is older: 1.16.2 on scarthgap",
-)
-@pytest.mark.parametrize("board", boards())
-def test_no_version_with_a_known_escape_is_built(board: str, check_image: Callable[[str], dict[str, Any]]) -> None:
-    recipe = re.compile(r"nvidia-container-toolkit_([\d.]+)\.bb")
-    versions = [match[1] for file in check_image(board)["built"] if (match := recipe.fullmatch(file))]
-    assert len(versions) == 1, f"expected one nvidia-container-toolkit in the image of {board}, found {versions}"
-    if tuple(map(int, versions[0].split("."))) < SAFE:
-        raise UnsafeToolkitError(f"expected {'.'.join(map(str, SAFE))} or newer in {board}, found {versions[0]}")
+@pytest.mark.parametrize("board", boards("LTS24"))
+def test_no_version_with_a_known_escape_is_built(board: str) -> None:
+    toolkit = chosen(board)[TOOLKIT]
+    assert toolkit["skipped"] is None
+    assert tuple(map(int, toolkit["PV"].split("."))) >= SAFE, f"{board}: {toolkit['file']}"
+
+
+@pytest.mark.parametrize("board", boards("LTS24"))
+def test_the_chosen_one_is_ours_and_needs_no_library_that_has_escapes_too(board: str) -> None:
+    recipes = chosen(board)
+    for name in (TOOLKIT, f"{TOOLKIT}-config"):
+        assert Path(recipes[name]["file"]).parent.resolve() == OWN
+        assert not [needed for needed in recipes[name]["RDEPENDS"] if needed.startswith("libnvidia-container")]
+
+
+@pytest.mark.parametrize("board", boards("LTS24"))
+def test_nothing_else_in_the_image_asks_for_it(board: str, check_image: Callable[[str], dict[str, Any]]) -> None:
+    assert [file for file in check_image(board)["built"] if re.match("libnvidia-container|nvidia-docker", file)] == []
+
+
+@pytest.mark.parametrize("board", boards("LTS22"))
+def test_on_lts22_ours_steps_aside_for_the_boards_own(board: str) -> None:
+    """A skipped recipe of a layer of higher priority hides none of a lower one."""
+    recipes = chosen(board)
+    assert recipes[TOOLKIT]["skipped"] is None
+    assert "/meta-tegra-jetpack4/" in recipes[TOOLKIT]["file"]
+    assert recipes["nvidia-container-runtime"]["PV"] == "3.1.0"
+    assert "nvidia-container-runtime" in recipes[f"{TOOLKIT}-config"]["RDEPENDS"]
+
+
+@pytest.mark.parametrize("board", boards("LTS22"))
+def test_on_lts22_what_cannot_be_secure_is_refused(board: str) -> None:
+    reason = chosen(board, 'WR_NVIDIA_K8S_SECURE = "1"')[f"{TOOLKIT}-config"]["skipped"]
+    assert reason and "WR_NVIDIA_K8S_SECURE: expected 0, found 1" in reason

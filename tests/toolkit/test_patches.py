@@ -22,8 +22,11 @@ def test_they_apply_to_exactly_that_commit(tmp_path: Path) -> None:
 
 def test_upstreams_own_tests_still_pass(programs: Path, tmp_path: Path) -> None:
     build.source(tmp_path, build.PATCHES)
-    touched = {str(Path(name).parent) for patch in build.PATCHES for name in re.findall(r"(?m)^\+\+\+ b/(\S+\.go)$",
-                                                                                      patch.read_text())}
+    touched = {
+        str(Path(name).parent)
+        for patch in build.PATCHES
+        for name in re.findall(r"(?m)^\+\+\+ b/(\S+\.go)$", patch.read_text())
+    }
     done = build.run_go(tmp_path, "test", *(f"./{folder}" for folder in sorted(touched)))
     assert done.returncode == 0, done.stdout + done.stderr
 
