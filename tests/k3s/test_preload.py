@@ -303,6 +303,12 @@ def test_odd_metadata_is_refused(tmp_path: Path, manifest: str) -> None:
     assert refusal(tmp_path / "in").startswith("x.tar: expected what docker save writes")
 
 
+def test_an_archive_without_a_layer_is_refused(tmp_path: Path) -> None:
+    archive = save(tmp_path / "in" / "x.tar", [PAUSE])
+    subprocess.run(["tar", "--delete", "-f", archive, "0/layer.tar"], check=True)
+    assert refusal(tmp_path / "in") == f"x.tar: expected all layers of {[PAUSE]}, found none of ['0/layer.tar']"
+
+
 def test_two_archives_that_would_become_one_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "in" / "x.tar", [PAUSE])
     save(tmp_path / "in" / "x.tar.gz", [APP])
