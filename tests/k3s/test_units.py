@@ -104,11 +104,11 @@ def test_an_agent_waits_for_its_token(tmp_path: Path, release: Path) -> None:
     units = lay_out(tmp_path / "units", release)
     output = analyze(units, "verify", str(units / "k3s-agent.path"), str(units / "k3s-agent.service"))
     token = yaml.safe_load((CONFIG / "agent.yaml").read_text())["token-file"]
-    assert any("ConditionFileNotEmpty" in line and token in line for line in output.splitlines())
+    assert any("ConditionPathExists" in line and token in line for line in output.splitlines())
     assert "network-online.target" in composed(output, "k3s-agent.service")["After"]
     path = composed(output, "k3s-agent.path")
     assert path["Unit"] == ["k3s-agent.service"]
-    assert path["PathChanged"] == [token], "not PathExists, which would start a unit whose condition fails in a loop"
+    assert path["PathChanged"] == [token], "not PathExists, which would start an agent anew that somebody stops"
 
 
 @pytest.mark.parametrize("name", OURS)
