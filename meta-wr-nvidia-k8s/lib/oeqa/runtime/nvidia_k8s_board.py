@@ -47,7 +47,7 @@ class BoardTest(OERuntimeTestCase):
         """k3s, as a server or as an agent."""
         role = self.setting("WR_NVIDIA_K8S_ROLE")
         if not role:
-            role = "server" if self.run("systemctl is-enabled k3s.service")[0] == 0 else "agent"
+            role = "server" if self.execute("systemctl is-enabled k3s.service")[0] == 0 else "agent"
         return "k3s.service" if role == "server" else "k3s-agent.service"
 
     @property
@@ -60,11 +60,11 @@ class BoardTest(OERuntimeTestCase):
         known = self.setting("WR_NVIDIA_K8S_GPU")
         if known:
             return known
-        if self.run("grep -qs nvidia, /proc/device-tree/compatible")[0] == 0:
+        if self.execute("grep -qs nvidia, /proc/device-tree/compatible")[0] == 0:
             return "tegra"
-        return "nvml" if self.run("test -e /proc/driver/nvidia/version")[0] == 0 else "simulated"
+        return "nvml" if self.execute("test -e /proc/driver/nvidia/version")[0] == 0 else "simulated"
 
-    def run(self, command: str, seconds: float | None = None) -> tuple[int, str]:
+    def execute(self, command: str, seconds: float | None = None) -> tuple[int, str]:
         """A command's exit status and output on the board. It fails the case where the board does not answer."""
         # OE-core's target looks for programs in the system's folders only; k3s installs kubectl here.
         status, output = self.target.run(f"PATH=$PATH:/usr/local/bin; {command}", int(seconds or self.seconds) + 30)
@@ -74,7 +74,7 @@ class BoardTest(OERuntimeTestCase):
 
     def ask(self, command: str, seconds: float | None = None) -> str:
         """A command's output. It fails the case where the command does."""
-        status, output = self.run(command, seconds)
+        status, output = self.execute(command, seconds)
         if status:
             self.fail(f"expected success on the board of: {command}\nexit status {status}, output:\n{output}")
         return output
@@ -89,13 +89,13 @@ class BoardTest(OERuntimeTestCase):
     def journal(self, *units: str) -> str:
         """The last words of services, for a failure's message."""
         names = " ".join(f"-u {unit}" for unit in units)
-        return f"\njournalctl {names}:\n" + self.run(f"journalctl --no-pager -n 30 {names}")[1]
+        return f"\njournalctl {names}:\n" + self.execute(f"journalctl --no-pager -n 30 {names}")[1]
 
     def kubelet_knows_the_gpu(self) -> None:
         """The plugin's devices are among what the kubelet itself keeps of its plugins; an agent has it too."""
 
         def check() -> str:
-            status, text = self.run(f"cat {_CHECKPOINT}")
+            status, text = self.execute(f"cat {_CHECKPOINT}")
             devices = None if status else json.loads(text)["Data"]["RegisteredDevices"].get(GPU)
             return "" if devices else f"expected devices of {GPU} in the kubelet's {_CHECKPOINT}, found: {text}"
 

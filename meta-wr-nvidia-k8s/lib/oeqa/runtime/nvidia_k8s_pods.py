@@ -58,7 +58,7 @@ for library in /usr/lib*/libcuda.so* /usr/lib/*/libcuda.so* /usr/lib/*/*/libcuda
     [ ! -e "$library" ] || echo "library: $library"
 done
 """
-_SLICE = 5.0
+_SLICE = 2.0
 
 
 class PodTest(BoardTest):
@@ -92,14 +92,14 @@ class PodTest(BoardTest):
 
     def describe(self, *what: str) -> str:
         """What Kubernetes knows of objects, for a failure's message."""
-        said = [f"\nkubectl describe {each}:\n" + self.run(f"kubectl describe {each}")[1] for each in what]
+        said = [f"\nkubectl describe {each}:\n" + self.execute(f"kubectl describe {each}")[1] for each in what]
         return "\n".join(said) + self.journal(self.unit, PLUGIN)
 
     # Images
 
     def local_image(self) -> str:
         """Have `LOCAL_IMAGE` on the board."""
-        if self.run(f"docker image inspect {LOCAL_IMAGE}")[0]:
+        if self.execute(f"docker image inspect {LOCAL_IMAGE}")[0]:
             self.ask(_MAKE_IMAGE.replace("NAME", LOCAL_IMAGE))
         return LOCAL_IMAGE
 
@@ -110,7 +110,7 @@ class PodTest(BoardTest):
         gpu = self.gpu
         if gpu == "simulated":
             self.skipTest("deviceQuery: the GPU of this machine is simulated")
-        if gpu == "tegra" and self.run("grep -qs '^# R32 ' /etc/nv_tegra_release")[0] == 0:
+        if gpu == "tegra" and self.execute("grep -qs '^# R32 ' /etc/nv_tegra_release")[0] == 0:
             gpu = "R32"
         return self.setting("WR_NVIDIA_K8S_TEST_IMAGE", DEVICE_QUERY[gpu])
 
@@ -161,31 +161,34 @@ class PodTest(BoardTest):
     def phase(self, name: str) -> str:
         return self.ask(f"kubectl get pod {name} -o jsonpath={{.status.phase}}")
 
+    def unscheduled(self, name: str) -> str:
+        """Why the scheduler lets a pod wait."""
+        conditions = json.loads(self.ask(f"kubectl get pod {name} -o json"))["status"]["conditions"]
+        return "".join(str(each.get("message")) for each in conditions if each["type"] == "PodScheduled")
+
     def wait(self, name: str, *conditions: str) -> str:
         """Wait for the first of some conditions of a pod, as kubectl wait writes them, or its end; what came."""
         end = time.monotonic() + self.seconds
-        while True:
+        while (phase := self.phase(name)) not in ("Succeeded", "Failed"):
             for condition in conditions:
                 seconds = max(1.0, min(_SLICE, end - time.monotonic()) / len(conditions))
                 wait = f"kubectl wait --for=condition={condition} --timeout={seconds:.0f}s"
-                status, output = self.run(f"{wait} pod/{name}")
+                status, output = self.execute(f"{wait} pod/{name}")
                 if status == 0:
                     return condition
                 if "timed out" not in output:
                     self.fail(f"kubectl wait for {condition} of {name}: {output}{self.describe(f'pod/{name}')}")
-            phase = self.phase(name)
-            if phase in ("Succeeded", "Failed"):
-                return phase
             if time.monotonic() > end:
                 self.fail(
                     f"expected {' or '.join(conditions)} of pod {name} within {self.seconds:.0f} s, "
                     f"it is {phase}{self.describe(f'pod/{name}')}"
                 )
+        return phase
 
     def result(self, name: str) -> str:
         """Wait for a pod to do its work; what it printed. It fails the case where the pod does."""
         self.wait(name, "Ready")
-        printed = self.run(f"kubectl logs --follow {name}")[1]
+        printed = self.execute(f"kubectl logs --follow {name}")[1]
         # The container has ended, which the kubelet reports in its own time.
         if self.phase(name) == "Running":
             self.wait(name, "Ready=false")

@@ -21,26 +21,26 @@ class NvidiaK8sServices(BoardTest):
 
     @OEHasPackage(["nvidia-device-plugin"])
     def test_services_run(self) -> None:
-        self.run("systemctl is-system-running --wait")
+        self.execute("systemctl is-system-running --wait")
         for unit in ("docker.service", "containerd.service", self.unit, PLUGIN):
-            state = self.run(f"systemctl is-active {unit}")[1]
+            state = self.execute(f"systemctl is-active {unit}")[1]
             if state != "active":
                 self.fail(f"expected {unit} to be active, it is {state}{self.journal(unit)}")
 
-    @OETestDepends(["test_services_run"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sServices.test_services_run"])
     def test_runtime_is_prepared(self) -> None:
         unit = "nvidia-container-setup.service"
         found = sorted(self.ask(f"systemctl show -p LoadState -p Result {unit}").split())
         if found != ["LoadState=loaded", "Result=success"]:
             self.fail(f"expected {unit} to have prepared NVIDIA's runtime, found {found}{self.journal(unit)}")
 
-    @OETestDepends(["test_services_run"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sServices.test_services_run"])
     def test_no_unit_has_failed(self) -> None:
         failed = [line.split()[0] for line in self.ask("systemctl --failed --plain --no-legend").splitlines()]
         if failed:
             self.fail(f"expected no failed unit, found {', '.join(failed)}{self.journal(*failed)}")
 
-    @OETestDepends(["test_services_run"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sServices.test_services_run"])
     def test_kubelet_knows_the_gpu(self) -> None:
         self.kubelet_knows_the_gpu()
 
@@ -48,15 +48,15 @@ class NvidiaK8sServices(BoardTest):
 class NvidiaK8sNode(PodTest):
     """What Kubernetes knows of a server's node."""
 
-    @OETestDepends(["NvidiaK8sServices.test_kubelet_knows_the_gpu"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sServices.test_kubelet_knows_the_gpu"])
     def test_node_is_ready(self) -> None:
         name = self.node()["metadata"]["name"]
         wait = f"kubectl wait --for=condition=Ready --timeout={self.seconds:.0f}s node/{name}"
-        status, output = self.run(wait)
+        status, output = self.execute(wait)
         if status:
             self.fail(f"expected node {name} to become Ready: {output}{self.describe(f'node/{name}')}")
 
-    @OETestDepends(["test_node_is_ready"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sNode.test_node_is_ready"])
     def test_gpu_is_advertised(self) -> None:
         complaint = self.until(lambda: "" if self.allocatable() else f"expected {GPU}: 1 or more to be allocatable")
         if complaint:
@@ -66,26 +66,26 @@ class NvidiaK8sNode(PodTest):
 class NvidiaK8sPods(PodTest):
     """Pods on a server's node."""
 
-    @OETestDepends(["NvidiaK8sNode.test_gpu_is_advertised"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sNode.test_gpu_is_advertised"])
     def test_pod_gets_the_gpu(self) -> None:
         self.gets_the_gpu("gpu")
 
-    @OETestDepends(["test_pod_gets_the_gpu"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sPods.test_pod_gets_the_gpu"])
     def test_pod_that_does_not_ask_gets_none(self) -> None:
         self.gets_none("no-gpu")
 
-    @OETestDepends(["test_pod_gets_the_gpu"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sPods.test_pod_gets_the_gpu"])
     def test_pod_cannot_take_the_gpu(self) -> None:
         if self.setting("WR_NVIDIA_K8S_SECURE") != "1":
             self.skipTest("secure mode: WR_NVIDIA_K8S_SECURE is not 1")
         self.gets_none("taker", NVIDIA_VISIBLE_DEVICES="all")
 
-    @OETestDepends(["test_pod_gets_the_gpu"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sPods.test_pod_gets_the_gpu"])
     def test_device_query(self) -> None:
         printed = self.result(self.pod("device-query", self.device_query_image(), gpus=1))
         self.assertIn("Result = PASS", printed, "expected deviceQuery to pass")
 
-    @OETestDepends(["test_pod_gets_the_gpu"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sPods.test_pod_gets_the_gpu"])
     def test_pods_take_turns(self) -> None:
         every = self.allocatable()
         first = self.holder("first", every)
@@ -94,7 +94,8 @@ class NvidiaK8sPods(PodTest):
         if self.wait(second, "PodScheduled=false", "PodScheduled") != "PodScheduled=false":
             about = self.describe(f"pod/{first}", f"pod/{second}")
             self.fail(f"expected pod {second} to wait for the GPU, which {first} has; it does not{about}")
-        self.assertIn(f"Insufficient {GPU}", self.ask(f"kubectl describe pod/{second}"))
+        if f"Insufficient {GPU}" not in (reason := self.unscheduled(second)):
+            self.fail(f"expected pod {second} to wait because of {GPU}, it waits because of: {reason}")
         self.delete(first)
         self.runs(second)
 
@@ -102,7 +103,7 @@ class NvidiaK8sPods(PodTest):
 class NvidiaK8sRestart(BoardTest):
     """k3s restarts, and the plugin is there for it, on a server and on an agent."""
 
-    @OETestDepends(["NvidiaK8sServices.test_kubelet_knows_the_gpu"])
+    @OETestDepends(["nvidia_k8s.NvidiaK8sServices.test_kubelet_knows_the_gpu"])
     def test_plugin_survives(self) -> None:
         process = f"systemctl show -p MainPID -p NRestarts {PLUGIN}"
         before = self.ask(process)
@@ -123,6 +124,8 @@ class NvidiaK8sRestart(BoardTest):
 class NvidiaK8sRestarted(PodTest):
     """The server's node after that."""
 
-    @OETestDepends(["NvidiaK8sRestart.test_plugin_survives", "NvidiaK8sPods.test_pod_gets_the_gpu"])
+    @OETestDepends(
+        ["nvidia_k8s.NvidiaK8sRestart.test_plugin_survives", "nvidia_k8s.NvidiaK8sPods.test_pod_gets_the_gpu"]
+    )
     def test_pod_gets_the_gpu(self) -> None:
         self.gets_the_gpu("restarted")

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""scripts/test-board on boards that are well and on boards that are not, each of them once a session."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oeqa.board import Board, results, system
+from wr_nvidia_k8s import kas_build, test_board
+from wr_nvidia_k8s.debian_root import DebianError
+
+# Long enough for a busy machine where all is well; what never comes is waited for so long.
+SECONDS = 30
+LAYERS = {"LTS24": kas_build.LAYERS, "LTS22": kas_build.LAYERS / "lts22"}
+
+
+@dataclass
+class Run:
+    """What came of one run of scripts/test-board."""
+
+    board: Board
+    exit_status: int
+    output: str
+    cases: dict[str, dict[str, Any]]
+
+    def named(self, status: str) -> set[str]:
+        """The cases that ended so: PASSED, FAILED, SKIPPED, ERROR."""
+        return {name for name, case in self.cases.items() if case["status"] == status}
+
+    def said(self, case: str) -> str:
+        """A case's message."""
+        return str(self.cases[case].get("log", ""))
+
+
+def docker_is_down(board: Board) -> None:
+    board.states["docker"] = "failed"
+    board.journal = ["failed to start daemon: no such runtime nvidia"]
+
+
+def services_are_not_well(board: Board) -> None:
+    board.failed = ["nvidia-persistenced.service"]
+    board.setup_result = "exit-code"
+    board.checkpoint()
+
+
+def node_is_not_ready(board: Board) -> None:
+    board.cluster.ready = False
+
+
+def gpu_is_not_advertised(board: Board) -> None:
+    board.cluster.gpus = 0
+
+
+def gpu_is_not_injected(board: Board) -> None:
+    board.cluster.gives_gpu = False
+
+
+def gpu_is_not_kept(board: Board) -> None:
+    board.cluster.gives_gpu_to_all = board.cluster.overcommits = board.dies_with_k3s = True
+    board.device_query = "cudaGetDeviceCount returned 35\nResult = FAIL\n"
+
+
+def plugin_is_gone_after_restart(board: Board) -> None:
+    board.registers_again = False
+    board.registry = []
+
+
+def environment_gives_gpu(board: Board) -> None:
+    board.obeys_environment = True
+
+
+def is_an_agent(board: Board) -> None:
+    board.role = "k3s-agent"
+    board.states["k3s-agent"] = board.states.pop("k3s")
+
+
+def is_well(board: Board) -> None:
+    pass
+
+
+SCENARIOS: dict[str, tuple[Callable[[Board], None], str, dict[str, str]]] = {
+    "well": (is_well, "LTS24", {"WR_NVIDIA_K8S_SECURE": "1"}),
+    "well, LTS22's OE-core": (is_well, "LTS22", {"WR_NVIDIA_K8S_TEST_IMAGE": ""}),
+    "simulated": (is_well, "LTS24", {"WR_NVIDIA_K8S_GPU": "simulated"}),
+    "agent": (is_an_agent, "LTS24", {}),
+    "docker is down": (docker_is_down, "LTS24", {}),
+    "services": (services_are_not_well, "LTS24", {}),
+    "node": (node_is_not_ready, "LTS24", {}),
+    "advertised": (gpu_is_not_advertised, "LTS24", {}),
+    "injected": (gpu_is_not_injected, "LTS24", {}),
+    "kept": (gpu_is_not_kept, "LTS24", {}),
+    "environment": (environment_gives_gpu, "LTS24", {"WR_NVIDIA_K8S_SECURE": "1", "WR_NVIDIA_K8S_TEST_IMAGE": ""}),
+    "restart": (plugin_is_gone_after_restart, "LTS24", {}),
+}
+"""By name: what is wrong with the board, whose OE-core runs the cases, the settings."""
+
+
+def _run(folder: Path, scenario: str) -> Run:
+    break_it, release, settings = SCENARIOS[scenario]
+    folder.mkdir()
+    command = [str(kas_build.TOP / "scripts/test-board"), "--results", str(folder / "results")]
+    command += ["--layers", str(LAYERS[release])]
+    wanted = {"WR_NVIDIA_K8S_GPU": "nvml", "WR_NVIDIA_K8S_TEST_TIMEOUT": str(SECONDS), **settings}
+    for name, value in wanted.items():
+        command += ["--set", f"{name}={value}"]
+    with Board(folder) as board:
+        break_it(board)
+        done = subprocess.run([*command, board.address], capture_output=True, text=True, check=False)
+        return Run(board, done.returncode, done.stdout + done.stderr, results(folder / "results"))
+
+
+def on(scenario: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The scenario that a test is about."""
+
+    def mark(test: Callable[..., None]) -> Callable[..., None]:
+        test.scenario = scenario  # type: ignore[attr-defined]
+        return test
+
+    return mark
+
+
+@pytest.fixture(scope="session")
+def _runs(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, Future[Run]]:
+    """All that this session's tests want, at once: a run mostly waits."""
+    if os.geteuid() != 0:
+        pytest.skip("root: the stand-in board has a root file system and a root of its own")
+    if missing := [name for name in ("dpkg-deb", "ssh", "ssh-keygen", "unshare") if not shutil.which(name)]:
+        pytest.skip(f"{', '.join(missing)}: apt-get install openssh-client util-linux")
+    for layers in LAYERS.values():
+        if trees := test_board.missing_trees(layers):
+            pytest.skip(f"layer trees {', '.join(trees)}: lay them out in {layers}")
+    try:
+        system()
+    except DebianError as error:
+        pytest.skip(f"Debian's packages for the stand-in board: {error}")
+    folder = tmp_path_factory.mktemp("boards")
+    pool = ThreadPoolExecutor(4)
+    request.addfinalizer(lambda: pool.shutdown(cancel_futures=True))
+    wanted = {getattr(getattr(item, "function", None), "scenario", "") for item in request.session.items}
+    return {name: pool.submit(_run, folder / str(n), name) for n, name in enumerate(SCENARIOS) if name in wanted}
+
+
+@pytest.fixture
+def run(_runs: dict[str, Future[Run]], request: pytest.FixtureRequest) -> Run:
+    """What came of the test's scenario."""
+    return _runs[request.function.scenario].result()
