@@ -32,6 +32,7 @@ class BoardTest(OERuntimeTestCase):
 
     td: dict[str, Any]
     target: Any
+    _unit = ""
 
     def setting(self, name: str, default: str = "") -> str:
         """A BitBake variable, or ``default`` where it is not set."""
@@ -45,10 +46,13 @@ class BoardTest(OERuntimeTestCase):
     @property
     def unit(self) -> str:
         """k3s, as a server or as an agent."""
-        role = self.setting("WR_NVIDIA_K8S_ROLE")
-        if not role:
-            role = "server" if self.execute("systemctl is-enabled k3s.service")[0] == 0 else "agent"
-        return "k3s.service" if role == "server" else "k3s-agent.service"
+        if not self._unit:
+            role = self.setting("WR_NVIDIA_K8S_ROLE")
+            if not role:
+                role = "server" if self.execute("systemctl is-enabled k3s.service")[0] == 0 else "agent"
+            # For all cases: a board does not change while it is tested.
+            BoardTest._unit = "k3s.service" if role == "server" else "k3s-agent.service"
+        return self._unit
 
     @property
     def is_agent(self) -> bool:

@@ -64,6 +64,8 @@ _SLICE = 2.0
 class PodTest(BoardTest):
     """A case on a server; an agent has no kubectl, and its pods are its server's."""
 
+    _made_image = False
+
     def setUp(self) -> None:
         super().setUp()
         if self.is_agent:
@@ -72,7 +74,8 @@ class PodTest(BoardTest):
     @classmethod
     def tearDownClass(cls) -> None:
         super().tearDownClass()
-        cls.tc.target.run(f"docker image rm --force {LOCAL_IMAGE}")
+        if cls._made_image:
+            cls.tc.target.run(f"docker image rm --force {LOCAL_IMAGE}")
 
     # The node
 
@@ -98,14 +101,15 @@ class PodTest(BoardTest):
     # Images
 
     def local_image(self) -> str:
-        """Have `LOCAL_IMAGE` on the board."""
-        if self.execute(f"docker image inspect {LOCAL_IMAGE}")[0]:
+        """Have `LOCAL_IMAGE` on the board while the cases of this class run."""
+        if not self._made_image:
             self.ask(_MAKE_IMAGE.replace("NAME", LOCAL_IMAGE))
+            type(self)._made_image = True
         return LOCAL_IMAGE
 
     def device_query_image(self) -> str:
         """The image of deviceQuery; it skips the case where there is none."""
-        if "WR_NVIDIA_K8S_TEST_IMAGE" in self.td and not self.setting("WR_NVIDIA_K8S_TEST_IMAGE"):
+        if self.td.get("WR_NVIDIA_K8S_TEST_IMAGE") == "":
             self.skipTest("deviceQuery: WR_NVIDIA_K8S_TEST_IMAGE is empty")
         gpu = self.gpu
         if gpu == "simulated":
