@@ -20,6 +20,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from wr_nvidia_k8s import cache
 from wr_nvidia_k8s.build_user import BuildUser
 
@@ -45,7 +47,7 @@ def images() -> list[str]:
 def fragments() -> list[str]:
     """The names of the fragments that go with any image: those that bring no repository of others."""
     files = (TOP / "kas/include").glob("*.yml")
-    return sorted(path.stem for path in files if "\nrepos:" not in (text := path.read_text()) and "\n  repos:" not in text)
+    return sorted(path.stem for path in files if not {"overrides", "repos"} & set(yaml.safe_load(path.read_text())))
 
 
 def _kas(*arguments: str, steps: Sequence[str] = (), trees: Path = LAYERS) -> str:

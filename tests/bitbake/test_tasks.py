@@ -153,13 +153,15 @@ def test_frozen_plugin_runs_from_its_package(root: Path, arch: str) -> None:
     assert "--kubelet-socket" in helped.stdout
 
 
-def test_plugin_package_has_the_service_and_its_configuration(root: Path, tasks: Tasks) -> None:
+def test_plugin_package_has_the_service_and_its_configuration(root: Path, arch: str, tasks: Tasks) -> None:
     (rpm,) = tasks.rpms(PLUGIN)
     query = ["rpm", "--query", "--package", str(rpm)]
     files = subprocess.run([*query, "--list"], capture_output=True, text=True, check=True).stdout.splitlines()
     configuration = subprocess.run([*query, "--configfiles"], capture_output=True, text=True, check=True).stdout.split()
     source = kas_build.TOP / "recipes-containers" / PLUGIN / "files"
     assert configuration == [f"/etc/{PLUGIN}/config.yaml"]
+    strategy = {"amd64": "volume-mounts", "arm64": "envvar"}[arch]  # by the machine's WR_NVIDIA_K8S_SECURE
+    assert f"deviceListStrategy: {strategy}\n" in (root / f"etc/{PLUGIN}/config.yaml").read_text()
     unit = f"/usr/lib/systemd/system/{PLUGIN}.service"
     assert unit in files
     assert (root / unit.lstrip("/")).read_text() == (source / f"{PLUGIN}.service").read_text()

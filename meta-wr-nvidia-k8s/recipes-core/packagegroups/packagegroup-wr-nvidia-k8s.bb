@@ -19,7 +19,11 @@ RDEPENDS:${PN} = " \
     nvidia-device-plugin \
 "
 # nooelint: oelint.vars.dependsordered - what they are is chosen
-RDEPENDS:${PN} += "k3s-${WR_NVIDIA_K8S_ROLE} ${@d.getVarFlag('WR_NVIDIA_K8S_DRIVER', d.getVar('WR_NVIDIA_K8S_GPU')) or ''}"
+RDEPENDS:${PN} += "\
+    k3s-${WR_NVIDIA_K8S_ROLE} \
+    ${@d.getVarFlag('WR_NVIDIA_K8S_DRIVER', d.getVar('WR_NVIDIA_K8S_GPU')) or ''} \
+    ${@'container-images-preload' if d.getVar('WR_NVIDIA_K8S_PRELOAD_DIR') else ''} \
+"
 
 # Said where it is asked for, not in the middle of a build.
 # nooelint: oelint.task.noanonpython
