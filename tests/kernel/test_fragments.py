@@ -34,6 +34,8 @@ PROXY_AND_POLICIES = """
     NETFILTER_XT_MATCH_PHYSDEV IP_SET_HASH_IP IP_SET_HASH_NET IP_SET_HASH_IPPORT IP_SET_HASH_IPPORTIP
     IP_SET_HASH_IPPORTNET IP_SET_BITMAP_PORT
 """
+# What Docker's own check asks for since the release that test_check_scripts.py runs.
+DOCKER_WANTS = "NETFILTER_XT_MATCH_BPF"
 # The toolkit admits a container to a device by a BPF program where the control groups have one hierarchy.
 NVIDIA_TOOLKIT = "BPF_SYSCALL CGROUP_BPF"
 
@@ -48,8 +50,8 @@ def selected(kernel: Kernel) -> dict[str, str]:
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
 @pytest.mark.parametrize(
-    "wanted", [K3S_REQUIRES, K3S_WANTS, PROXY_AND_POLICIES, NVIDIA_TOOLKIT],
-    ids=["k3s requires", "k3s wants", "kube-proxy and network policies", "NVIDIA's toolkit"],
+    "wanted", [K3S_REQUIRES, K3S_WANTS, DOCKER_WANTS, PROXY_AND_POLICIES, NVIDIA_TOOLKIT],
+    ids=["k3s requires", "k3s wants", "docker wants", "kube-proxy and network policies", "NVIDIA's toolkit"],
 )  # fmt: skip
 def test_fragments_alone_have_it(kernel: Kernel, wanted: str) -> None:
     options = selected(kernel)

@@ -53,6 +53,9 @@ def check(tree: Path, base: str, kernel: Kernel, output: Path) -> None:
     before = kconfig.resolve(tree, kernel.arch, defconfig, output)
     after = kconfig.resolve(tree, kernel.arch, defconfig + kernel_config.text(wanted), output)
     assert kconfig.lost(wanted, after) == {}
+    # Nor does any option of ours stand on one that happens to be the board's.
+    alone = kconfig.resolve(tree, kernel.arch, "CONFIG_SMP=y\n" + kernel_config.text(wanted), output)
+    assert kconfig.lost(wanted, alone) == {}
     less = {name for name, value in before.items() if _RANK.get(after.get(name, "n"), 0) < _RANK.get(value, 0)}
     assert less <= {name for name, value in wanted.items() if value == "n"}
 

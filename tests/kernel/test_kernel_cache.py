@@ -26,6 +26,7 @@ MACHINES = [
     ("intel-x86-64", "standard", "x86_64", [CONTAINERS, "features/nvidia-k8s/nvidia-gpu.scc"]),
     ("intel-x86-64", "preempt-rt", "x86_64", [CONTAINERS, "features/nvidia-k8s/nvidia-gpu.scc"]),
 ]
+IDS = [f"{machine}-{kind}" for machine, kind, _, _ in MACHINES]
 
 
 def put_together(machine: str, kind: str, features: list[str], folder: Path) -> str:
@@ -48,7 +49,7 @@ def put_together(machine: str, kind: str, features: list[str], folder: Path) -> 
     return "\n".join(Path(fragment).read_text() for fragment in fragments)
 
 
-@pytest.mark.parametrize(("machine", "kind", "arch", "ours"), MACHINES, ids=lambda value: str(value)[:16])
+@pytest.mark.parametrize(("machine", "kind", "arch", "ours"), MACHINES, ids=IDS)
 def test_ours_hold_against_the_kernel_cache(
     machine: str, kind: str, arch: str, ours: list[str], tmp_path: Path
 ) -> None:
