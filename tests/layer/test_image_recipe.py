@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from wr_nvidia_k8s import flash_image, kas_build
+from wr_nvidia_k8s.flash_error import ImageError
 
 LAYER = kas_build.TOP / "meta-wr-nvidia-k8s"
 RECIPE = LAYER / "dynamic-layers/wrlinux-distro/recipes-core/images/wr-nvidia-k8s-image.bb"
@@ -26,5 +27,5 @@ def test_flash_finds_the_sum_of_every_kind_of_image(kind: str, tmp_path: Path) -
     subprocess.run(["sh", "-euc", f"{body}\nwrite_checksums"], check=True)
     assert flash_image.verify_sha256(link) == image.with_name(f"{image.name}.sha256")
     image.write_bytes(b"damaged")
-    with pytest.raises(flash_image.ImageError, match="damaged"):
+    with pytest.raises(ImageError, match="damaged"):
         flash_image.verify_sha256(image)
