@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from wr_nvidia_k8s.build_user import BuildUserError
 from wr_nvidia_k8s.debian_root import DebianError
 
 FRAGMENT = "kas/include/test-board.yml"
+# What OE-core asks of a host that tests images (HOSTTOOLS in bitbake.conf), and Debian's packages of it.
+NEEDED = {"ip": "iproute2", "ping": "iputils-ping", "scp": "openssh-client", "ssh": "openssh-client"}
 FILES = ["kas/jetson-orin-nano.yml", kas_build.OFFLINE, FRAGMENT, "tests/oeqa/testimage.yml"]
 
 
@@ -28,6 +31,8 @@ def build(tmp_path: Path) -> kas_build.KasBuild:
     """A build directory with what the image's build leaves there for testimage."""
     if os.geteuid() != 0:
         pytest.skip("root: the stand-in board has a root file system and a root of its own")
+    if packages := sorted({package for name, package in NEEDED.items() if not shutil.which(name)}):
+        pytest.skip(f"{', '.join(packages)}: apt-get install {' '.join(packages)}")
     if not (kas_build.TOP / FRAGMENT).exists():
         pytest.skip(f"{FRAGMENT}: is not there")
     if missing := kas_build.missing_trees(kas_build.read(FILES)):

@@ -212,9 +212,9 @@ class PodTest(BoardTest):
             self.fail(f"expected pod {name} to run, it {came.lower()}{self.describe(f'pod/{name}')}")
 
     def gets_the_gpu(self, purpose: str) -> None:
-        """A pod that asks for a GPU has its device nodes and the driver's library."""
+        """A pod that asks for every GPU has all their device nodes, and the driver's library."""
         nodes = self.gpu_nodes()
-        name = self.pod(purpose, self.local_image(), self.look(nodes), gpus=1)
+        name = self.pod(purpose, self.local_image(), self.look(nodes), gpus=self.allocatable())
         found = self.result(name).splitlines()
         missing = [node for node in nodes if f"node: {node}" not in found]
         if missing:
