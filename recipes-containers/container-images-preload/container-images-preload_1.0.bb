@@ -28,8 +28,10 @@ SYSTEMD_SERVICE:${PN} = "container-images-preload.service"
 
 # nooelint: oelint.task.noanonpython
 python () {
-    if not d.getVar('WR_NVIDIA_K8S_PRELOAD_DIR'):
-        raise bb.parse.SkipRecipe('WR_NVIDIA_K8S_PRELOAD_DIR: expected a directory of container image archives, found none')
+    directory = d.getVar('WR_NVIDIA_K8S_PRELOAD_DIR') or ''
+    if not directory.startswith('/'):
+        raise bb.parse.SkipRecipe('WR_NVIDIA_K8S_PRELOAD_DIR: expected a directory of container image archives, by its '
+                                  'absolute path, found "%s"' % directory)
 }
 
 do_configure[noexec] = "1"

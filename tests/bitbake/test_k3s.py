@@ -89,8 +89,14 @@ def test_an_agent_needs_a_server_and_only_an_agent_has_one(release: str) -> None
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_nothing_is_preloaded_where_no_directory_is_named(release: str) -> None:
-    nowhere, somewhere = skipped(release, PRELOAD, {}, {"WR_NVIDIA_K8S_PRELOAD_DIR": "/images"})
-    assert nowhere is not None and nowhere.startswith("WR_NVIDIA_K8S_PRELOAD_DIR: expected a directory")
+    directories: list[dict[str, object]] = [
+        {},
+        {"WR_NVIDIA_K8S_PRELOAD_DIR": "images"},
+        {"WR_NVIDIA_K8S_PRELOAD_DIR": "/images"},
+    ]
+    nowhere, anywhere, somewhere = skipped(release, PRELOAD, *directories)
+    for reason in (nowhere, anywhere):
+        assert reason is not None and reason.startswith("WR_NVIDIA_K8S_PRELOAD_DIR: expected a directory")
     assert somewhere is None
 
 
