@@ -32,6 +32,8 @@ BROKEN = {
 }
 # Recipes whose tasks need more than this: scripts/check-image resolves them.
 ELSEWHERE = {
+    "container-images-preload": "is made of the user's images: test_k3s.py has some",
+    "nvidia-container-toolkit": "is compiled with Go: tests/toolkit has one",
     "nvidia-driver-compute": "unpacks NVIDIA's driver",
     "nvidia-open-kernel-modules": "are compiled against a kernel",
     "wr-nvidia-k8s-image": "is made of the packages of the whole release",

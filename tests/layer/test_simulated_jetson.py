@@ -61,3 +61,9 @@ def test_libcuda_is_a_driver_without_a_gpu(tmp_path: Path) -> None:
     assert cuda.cuInit(0) == 100  # CUDA_ERROR_NO_DEVICE
     assert (cuda.cuDeviceGetCount(ctypes.byref(value)), value.value) == (0, 0)
     assert (cuda.cuDriverGetVersion(ctypes.byref(value)), value.value) == (0, 12060)
+
+
+def test_lists_have_names_that_the_runtime_reads() -> None:
+    """NVIDIA's container toolkit, internal/platform-support/tegra/csv: BaseFilesOnly."""
+    lists = {file.name.removesuffix(".in") for file in FILES.iterdir() if ".csv" in file.name}
+    assert lists <= {"devices.csv", "drivers.csv", "l4t.csv"}

@@ -8,8 +8,8 @@ LIC_FILES_CHKSUM = "file://${COREBASE}/meta/COPYING.MIT;md5=3da9cfbcb788c80a0384
 
 SRC_URI = " \
     file://devices.csv \
+    file://drivers.csv.in \
     file://libcuda.c \
-    file://libraries.csv.in \
     file://nv_tegra_release \
     file://tmpfiles.conf \
 "
@@ -25,14 +25,15 @@ do_configure[noexec] = "1"
 
 do_compile() {
     ${CC} ${CFLAGS} ${LDFLAGS} -shared -fPIC -Wl,-soname,libcuda.so.1 -o libcuda.so.1.1 ${WORKDIR}/libcuda.c
-    sed -e 's,@LIBDIR@,${libdir},' ${WORKDIR}/libraries.csv.in > libraries.csv
+    sed -e 's,@LIBDIR@,${libdir},' ${WORKDIR}/drivers.csv.in > drivers.csv
 }
 do_compile[cleandirs] = "${B}"
 
+# By these names: the runtime reads no other lists than devices.csv, drivers.csv and l4t.csv.
 do_install() {
     install -D -m 0644 -t ${D}${sysconfdir} ${WORKDIR}/nv_tegra_release
     install -D -m 0644 -t ${D}${sysconfdir}/nvidia-container-runtime/host-files-for-container.d \
-        ${WORKDIR}/devices.csv ${B}/libraries.csv
+        ${WORKDIR}/devices.csv ${B}/drivers.csv
     install -D -m 0644 ${WORKDIR}/tmpfiles.conf ${D}${nonarch_libdir}/tmpfiles.d/simulated-jetson.conf
     install -D -m 0755 -t ${D}${libdir} ${B}/libcuda.so.1.1
     ln -s libcuda.so.1.1 ${D}${libdir}/libcuda.so.1

@@ -11,5 +11,11 @@ RPROVIDES:${PN} = "\
     k3s-agent \
     k3s-server \
     ldd \
+    nv-tegra-release \
     nvidia-container-toolkit \
+    nvidia-ctk \
+    tegra-configs-container-csv \
+    tegra-container-passthrough \
+    tegra-libraries-cuda \
+    tegra-libraries-nvml \
 "
