@@ -20,7 +20,7 @@ from wr_nvidia_k8s.build_user import BuildUserError
 BOARDS = {"LTS24": "kas/jetson-orin-nano.yml", "LTS22": "kas/jetson-nano.yml"}
 # Recipes of the node that the allow-list of the one release or the other does not name.
 NOT_LISTED = {
-    "ipset", "k3s", "libusbgx", "python3-asyncinotify", "python3-grpcio", "python3-kconfiglib", "python3-protobuf",
+    "ipset", "k3s", "python3-asyncinotify", "python3-grpcio", "python3-kconfiglib", "python3-protobuf",
     "python3-sdnotify",
 }  # fmt: skip
 PROJECT = "tests/template/template.yml"
@@ -95,6 +95,13 @@ def test_allow_list_lets_the_node_through(project: Project) -> None:
     assert {"tegra", "wr-nvidia-k8s"} & layers == set()
     assert NOT_LISTED - project.recipes == set()
     assert {"k3s-config", "nvidia-device-plugin", "packagegroup-wr-nvidia-k8s"} - project.recipes == set()
+
+
+def test_preferences_of_the_release(build: Callable[..., kas_build.KasBuild], project: Project) -> None:
+    """The same as kas/include/wrlinux-lts22.yml has; LTS24 needs none."""
+    headers = "".join(build().config["local_conf_header"].values())
+    wanted = dict(re.findall(r'^(PREFERRED_\w+) = "(.*)"$', headers, re.MULTILINE))
+    assert project.image.get("PREFERRED_RPROVIDER_docker", "") == wanted.get("PREFERRED_RPROVIDER_docker", "")
 
 
 def test_readme_is_among_the_projects(project: Project) -> None:
