@@ -72,4 +72,5 @@ def test_wrong_configuration_is_refused_with_what_kas_says() -> None:
 
 
 def test_what_is_the_users_comes_from_the_environment(board: dict[str, Any]) -> None:
-    assert board["env"] == {"WR_NVIDIA_K8S_PRELOAD_DIR": None, "WR_NVIDIA_K8S_SERVER_URL": None}
+    names = ("PRELOAD_DIR", "SERVER_URL", "TOKEN_FILE")
+    assert board["env"] == {f"WR_NVIDIA_K8S_{name}": None for name in names}

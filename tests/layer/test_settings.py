@@ -15,10 +15,6 @@ from wr_nvidia_k8s.kas_build import LAYERS
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes-containers"
 K3S_UNITS = LAYERS / "meta-virtualization/recipes-containers/k3s/k3s"
-TOOLKIT_UNITS = (
-    LAYERS
-    / "meta-tegra/external/virtualization-layer/recipes-containers/nvidia-container-toolkit/nvidia-container-toolkit"
-)
 # What a unit is where its layer is not laid out: enough for a drop-in to change it.
 STAND_IN = "[Unit]\nDescription=stand-in\n[Service]\nType=oneshot\nExecStart=/usr/bin/stand-in\n"
 
@@ -54,10 +50,10 @@ def effective_unit(folder: Path, name: str) -> dict[str, list[str]]:
 def lay_out(folder: Path, name: str, original: Path, drop_in: Path) -> None:
     """Put the unit ``name`` into ``folder``, with our drop-in as its recipe installs it."""
     text = original.read_text() if original.exists() else STAND_IN
-    (folder / name).write_text(text.replace("@LIBEXECDIR@", "/usr/libexec"))
+    (folder / name).write_text(text)
     target = folder / f"{name}.d" / drop_in.name
     target.parent.mkdir()
-    target.write_text(drop_in.read_text().replace("@BINDIR@", "/usr/bin"))
+    target.write_text(drop_in.read_text())
 
 
 @pytest.mark.parametrize("name", ["k3s.service", "k3s-agent.service"])
@@ -68,21 +64,3 @@ def test_k3s_starts_after_docker_and_the_nvidia_set_up(tmp_path: Path, name: str
     unit = effective_unit(tmp_path, name)
     assert "docker.service" in unit["Wants"], "docker.socket alone does not start Docker at boot"
     assert {"docker.service", "nvidia-container-setup.service"} <= set(unit["After"])
-
-
-def test_nvidia_runtime_is_in_csv_mode_and_heeds_the_plugin(tmp_path: Path) -> None:
-    name = "nvidia-container-setup.service"
-    drop_in = RECIPES / "nvidia-container-toolkit/nvidia-container-toolkit-config/10-csv-mode.conf"
-    lay_out(tmp_path, name, TOOLKIT_UNITS / f"{name}.in", drop_in)
-    generate, change = effective_unit(tmp_path, name)["Command Line"]
-    assert "nvidia-ctk" not in generate
-    program, *arguments = change.split()
-    assert program == "/usr/bin/nvidia-ctk"
-    assert "--config=/run/nvidia-container-runtime/config.toml" in arguments, "the file that the set-up writes"
-    assert "--in-place" in arguments
-    set_to = dict(arguments[i + 1].split("=") for i, word in enumerate(arguments) if word == "--set")
-    assert set_to == {
-        "nvidia-container-runtime.mode": "csv",
-        "accept-nvidia-visible-devices-envvar-when-unprivileged": "true",
-        "accept-nvidia-visible-devices-as-volume-mounts": "false",
-    }

@@ -9,6 +9,8 @@ LICENSE = "MIT"
 # nooelint: oelint.file.requirenotfound - it is in the wrlinux-distro layer
 require recipes-base/images/wrlinux-image-small.bb
 
+inherit k3s_token
+
 # nooelint: oelint.vars.outofcontext - an image by what it requires
 IMAGE_FEATURES += "ssh-server-openssh"
 

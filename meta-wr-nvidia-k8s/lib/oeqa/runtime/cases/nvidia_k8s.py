@@ -31,7 +31,8 @@ class NvidiaK8sServices(BoardTest):
     def test_runtime_is_prepared(self) -> None:
         unit = "nvidia-container-setup.service"
         found = sorted(self.ask(f"systemctl show -p LoadState -p Result {unit}").split())
-        if found != ["LoadState=loaded", "Result=success"]:
+        # A Jetson has no such unit: there, the runtime's configuration is a file of the image.
+        if found not in (["LoadState=loaded", "Result=success"], ["LoadState=not-found", "Result=success"]):
             self.fail(f"expected {unit} to have prepared NVIDIA's runtime, found {found}{self.journal(unit)}")
 
     @OETestDepends(["nvidia_k8s.NvidiaK8sServices.test_services_run"])
