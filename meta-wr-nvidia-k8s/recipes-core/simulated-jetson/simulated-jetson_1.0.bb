@@ -41,6 +41,9 @@ do_install() {
 
 FILES:${PN} += "${nonarch_libdir}/tmpfiles.d"
 
+# Not libcuda1, after the one library in it.
+DEBIAN_NOAUTONAME:${PN} = "1"
+
 # Nothing is linked to it; where the real one is, that is the one to be found.
 PRIVATE_LIBS = "libcuda.so.1"
 RCONFLICTS:${PN} = "nvidia-driver-compute"

@@ -10,8 +10,8 @@ from __future__ import annotations
 from oeqa.core.decorator.depends import OETestDepends
 from oeqa.runtime.decorator.package import OEHasPackage
 
-from oeqa.runtime.nvidia_k8s_board import GPU, PLUGIN, BoardTest
-from oeqa.runtime.nvidia_k8s_pods import PodTest
+from nvidia_k8s_board import GPU, PLUGIN, BoardTest
+from nvidia_k8s_pods import PodTest
 
 _REGISTERED = f"Registered device plugin for '{GPU}' with Kubelet"
 

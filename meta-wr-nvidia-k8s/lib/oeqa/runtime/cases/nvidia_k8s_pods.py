@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from oeqa.runtime.nvidia_k8s_board import GPU, PLUGIN, BoardTest
+from nvidia_k8s_board import GPU, PLUGIN, BoardTest
 
 LOCAL_IMAGE = "localhost/nvidia-k8s-image-test:latest"
 DEVICE_QUERY = {
@@ -27,7 +27,7 @@ DEVICE_QUERY = {
 }
 """deviceQuery by how the GPU is reached, and by the release of L4T where that matters."""
 
-_MANIFEST = Path(__file__).parent / "files" / "nvidia-k8s-pod.yaml"
+_MANIFEST = Path(__file__).parents[1] / "files" / "nvidia-k8s-pod.yaml"
 # The programs with the libraries that their loader names; a program without one says nothing of use.
 _MAKE_IMAGE = r"""
 set -e
