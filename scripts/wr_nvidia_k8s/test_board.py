@@ -26,7 +26,8 @@ own settings are used (~/.ssh/config, an agent). Pods are made in the namespace 
 restarted once. Of what the image was built to be, the board is asked, or --testdata tells.
 
 settings (--set NAME=VALUE):
-  WR_NVIDIA_K8S_TEST_IMAGE    the container image with deviceQuery; empty for a board without a network
+  WR_NVIDIA_K8S_TEST_IMAGE    a container image that runs deviceQuery of NVIDIA's CUDA samples; without it
+                              that case is skipped
   WR_NVIDIA_K8S_TEST_TIMEOUT  how long one wait takes at most, in seconds (600)
   WR_NVIDIA_K8S_SECURE        1: the image is one of secure mode, and pods try to get around it
 

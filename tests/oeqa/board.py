@@ -22,6 +22,8 @@ from typing import Any
 from oeqa.cluster import GPU, Cluster, Container, Object
 from wr_nvidia_k8s import cache, debian_root
 
+# Any image, which only Kubernetes pulls.
+DEVICE_QUERY = "registry.example/devicequery:1"
 PACKAGES = ("coreutils", "dash", "grep", "kubernetes-client", "openssh-server", "python3", "sed", "tar")
 NODES = ("/dev/nvgpu/igpu0/ctrl", "/dev/nvmap")
 LIBRARY = "usr/lib/aarch64-linux-gnu/nvidia/libcuda.so.1.1"
@@ -86,7 +88,7 @@ class Board:
         self.obeys_environment = False
         """A runtime that gives a GPU to whoever sets NVIDIA_VISIBLE_DEVICES."""
         self.device_query = "Result = PASS\n"
-        self.registry: list[str] = ["nvcr.io/nvidia/k8s/cuda-sample:devicequery-cuda12.5.0"]
+        self.registry: list[str] = [DEVICE_QUERY]
         self.process = 100
         self.journal = [REGISTERED]
         self.cluster = Cluster(self._container)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from oeqa.board import Board, results, system
+from oeqa.board import DEVICE_QUERY, Board, results, system
 from wr_nvidia_k8s import kas_build, test_board
 from wr_nvidia_k8s.debian_root import DebianError
 
@@ -87,19 +87,20 @@ def is_well(board: Board) -> None:
     pass
 
 
+IMAGE = {"WR_NVIDIA_K8S_TEST_IMAGE": DEVICE_QUERY}
 SCENARIOS: dict[str, tuple[Callable[[Board], None], str, dict[str, str]]] = {
-    "well": (is_well, "LTS24", {"WR_NVIDIA_K8S_SECURE": "1"}),
-    "well, LTS22's OE-core": (is_well, "LTS22", {"WR_NVIDIA_K8S_TEST_IMAGE": ""}),
+    "well": (is_well, "LTS24", {"WR_NVIDIA_K8S_SECURE": "1", **IMAGE}),
+    "well, LTS22's OE-core": (is_well, "LTS22", {}),
     "simulated": (is_well, "LTS24", {"WR_NVIDIA_K8S_GPU": "simulated"}),
-    "agent": (is_an_agent, "LTS24", {}),
-    "docker is down": (docker_is_down, "LTS24", {}),
-    "services": (services_are_not_well, "LTS24", {}),
-    "node": (node_is_not_ready, "LTS24", {}),
-    "advertised": (gpu_is_not_advertised, "LTS24", {}),
-    "injected": (gpu_is_not_injected, "LTS24", {}),
-    "kept": (gpu_is_not_kept, "LTS24", {}),
-    "environment": (environment_gives_gpu, "LTS24", {"WR_NVIDIA_K8S_SECURE": "1", "WR_NVIDIA_K8S_TEST_IMAGE": ""}),
-    "restart": (plugin_is_gone_after_restart, "LTS24", {}),
+    "agent": (is_an_agent, "LTS24", IMAGE),
+    "docker is down": (docker_is_down, "LTS24", IMAGE),
+    "services": (services_are_not_well, "LTS24", IMAGE),
+    "node": (node_is_not_ready, "LTS24", IMAGE),
+    "advertised": (gpu_is_not_advertised, "LTS24", IMAGE),
+    "injected": (gpu_is_not_injected, "LTS24", IMAGE),
+    "kept": (gpu_is_not_kept, "LTS24", IMAGE),
+    "environment": (environment_gives_gpu, "LTS24", {"WR_NVIDIA_K8S_SECURE": "1"}),
+    "restart": (plugin_is_gone_after_restart, "LTS24", IMAGE),
 }
 """By name: what is wrong with the board, whose OE-core runs the cases, the settings."""
 

@@ -46,7 +46,7 @@ def test_the_other_releases_oeqa(run: Run) -> None:
     skipped = {"NvidiaK8sPods.test_device_query", "NvidiaK8sPods.test_pod_cannot_take_the_gpu"}
     assert run.named("PASSED") == EVERY - skipped
     assert run.named("SKIPPED") == skipped
-    assert "WR_NVIDIA_K8S_TEST_IMAGE is empty" in run.said("NvidiaK8sPods.test_device_query")
+    assert "WR_NVIDIA_K8S_TEST_IMAGE names no container image" in run.said("NvidiaK8sPods.test_device_query")
 
 
 @on("simulated")

@@ -7,11 +7,10 @@ Run by `bitbake -c testimage` with TEST_SUITES = "nvidia_k8s", or by scripts/tes
 
 from __future__ import annotations
 
-from oeqa.core.decorator.depends import OETestDepends
-from oeqa.runtime.decorator.package import OEHasPackage
-
 from nvidia_k8s_board import GPU, PLUGIN, BoardTest
 from nvidia_k8s_pods import PodTest
+from oeqa.core.decorator.depends import OETestDepends
+from oeqa.runtime.decorator.package import OEHasPackage
 
 _REGISTERED = f"Registered device plugin for '{GPU}' with Kubelet"
 

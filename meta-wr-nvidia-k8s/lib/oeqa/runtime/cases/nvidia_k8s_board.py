@@ -9,7 +9,8 @@ WR_NVIDIA_K8S_ROLE, WR_NVIDIA_K8S_GPU, WR_NVIDIA_K8S_SECURE
 WR_NVIDIA_K8S_TEST_TIMEOUT
     How long one wait takes at most, in seconds; 600.
 WR_NVIDIA_K8S_TEST_IMAGE
-    The container image of deviceQuery; see `Pods`.
+    A container image that runs deviceQuery of NVIDIA's CUDA samples, for the board's architecture and CUDA release.
+    Without it that case is skipped.
 """
 
 from __future__ import annotations

@@ -19,14 +19,6 @@ from typing import Any
 from nvidia_k8s_board import GPU, PLUGIN, BoardTest
 
 LOCAL_IMAGE = "localhost/nvidia-k8s-image-test:latest"
-DEVICE_QUERY = {
-    "nvml": "nvcr.io/nvidia/k8s/cuda-sample:devicequery-cuda12.5.0",
-    "tegra": "nvcr.io/nvidia/k8s/cuda-sample:devicequery-cuda12.5.0",
-    # JetPack 4's driver is of CUDA 10.2, older than any CUDA sample of NVIDIA's for arm64.
-    "R32": "docker.io/jitteam/devicequery:latest",
-}
-"""deviceQuery by how the GPU is reached, and by the release of L4T where that matters."""
-
 _MANIFEST = Path(__file__).parents[1] / "files" / "nvidia-k8s-pod.yaml"
 # The programs with the libraries that their loader names; a program without one says nothing of use.
 _MAKE_IMAGE = r"""
@@ -109,14 +101,12 @@ class PodTest(BoardTest):
 
     def device_query_image(self) -> str:
         """The image of deviceQuery; it skips the case where there is none."""
-        if self.td.get("WR_NVIDIA_K8S_TEST_IMAGE") == "":
-            self.skipTest("deviceQuery: WR_NVIDIA_K8S_TEST_IMAGE is empty")
-        gpu = self.gpu
-        if gpu == "simulated":
+        if self.gpu == "simulated":
             self.skipTest("deviceQuery: the GPU of this machine is simulated")
-        if gpu == "tegra" and self.execute("grep -qs '^# R32 ' /etc/nv_tegra_release")[0] == 0:
-            gpu = "R32"
-        return self.setting("WR_NVIDIA_K8S_TEST_IMAGE", DEVICE_QUERY[gpu])
+        image = self.setting("WR_NVIDIA_K8S_TEST_IMAGE", "")
+        if not image:
+            self.skipTest("deviceQuery: WR_NVIDIA_K8S_TEST_IMAGE names no container image")
+        return image
 
     def gpu_nodes(self) -> list[str]:
         """The GPU's device nodes on the board."""
