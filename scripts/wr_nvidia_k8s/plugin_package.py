@@ -67,6 +67,7 @@ def from_recipe(arch: str, output: Path, scratch: Path) -> None:
     variables = {
         **_DIRECTORIES,
         "D": str(output),
+        "DEVICE_LIST_STRATEGY": "envvar",  # with WR_NVIDIA_K8S_SECURE as it is unless an image sets it
         "WORKDIR": str(FOLDER / "files"),
         "PYINSTALLER_DESTDIR": _DIRECTORIES["libexecdir"],
         "PYINSTALLER_NAME": freeze.NAME,
