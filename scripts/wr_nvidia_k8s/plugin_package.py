@@ -75,9 +75,10 @@ def from_recipe(arch: str, output: Path, scratch: Path) -> None:
     }
     install = _function("pyinstaller_do_install", CLASS).replace("${@pyinstaller_link(d)}", link)
     commands = install + _function("do_install:append", _recipe())
-    environment = {"PATH": os.environ["PATH"], **variables}
+    # As BitBake does, before the shell sees them: in single quotes as well.
+    commands = re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match[1], match[0]), commands)
     done = subprocess.run(
-        ["bash", "-euc", f"umask 022\n{commands}"], env=environment, capture_output=True, text=True, check=False
+        ["bash", "-euc", f"umask 022\n{commands}"], capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise PackageError(f"the install commands of {_recipe()} and {CLASS} failed: {done.stderr.strip()}")
