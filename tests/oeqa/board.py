@@ -83,6 +83,7 @@ class Board:
         self.states = dict.fromkeys(("docker", "containerd", "k3s", "nvidia-device-plugin"), "active")
         self.failed: list[str] = []
         self.setup_result = "success"
+        self.setup_unit = "loaded"
         self.registers_again = True
         self.dies_with_k3s = False
         self.obeys_environment = False
@@ -221,9 +222,7 @@ class Board:
             case ["is-enabled", _]:
                 return (0, "enabled\n") if unit == self.role else (1, "disabled\n")
             case ["show", "-p", "LoadState", "-p", "Result", "nvidia-container-setup.service"]:
-                # As on a Jetson, which has no such unit, unless a test says how it ended.
-                loaded = "not-found" if self.setup_result == "success" else "loaded"
-                return 0, f"Result={self.setup_result}\nLoadState={loaded}\n"
+                return 0, f"Result={self.setup_result}\nLoadState={self.setup_unit}\n"
             case ["show", "-p", "MainPID", "-p", "NRestarts", name] if name == PLUGIN:
                 return 0, f"NRestarts={self.process - 100}\nMainPID={self.process}\n"
             case ["restart", _] if unit == self.role:

@@ -58,6 +58,7 @@ def node_is_not_ready(board: Board) -> None:
 
 def gpu_is_not_advertised(board: Board) -> None:
     board.cluster.gpus = 0
+    board.setup_unit = "not-found"
 
 
 def gpu_is_not_injected(board: Board) -> None:
@@ -83,6 +84,10 @@ def is_an_agent(board: Board) -> None:
     board.states["k3s-agent"] = board.states.pop("k3s")
 
 
+def has_no_set_up(board: Board) -> None:
+    board.setup_unit = "not-found"
+
+
 def is_well(board: Board) -> None:
     pass
 
@@ -91,7 +96,7 @@ IMAGE = {"WR_NVIDIA_K8S_TEST_IMAGE": DEVICE_QUERY}
 SCENARIOS: dict[str, tuple[Callable[[Board], None], str, dict[str, str]]] = {
     "well": (is_well, "LTS24", {"WR_NVIDIA_K8S_SECURE": "1", **IMAGE}),
     "well, LTS22's OE-core": (is_well, "LTS22", {}),
-    "simulated": (is_well, "LTS24", {"WR_NVIDIA_K8S_GPU": "simulated"}),
+    "simulated": (has_no_set_up, "LTS24", {"WR_NVIDIA_K8S_GPU": "simulated"}),
     "agent": (is_an_agent, "LTS24", IMAGE),
     "docker is down": (docker_is_down, "LTS24", IMAGE),
     "services": (services_are_not_well, "LTS24", IMAGE),

@@ -93,7 +93,9 @@ def test_node_that_is_not_ready(run: Run) -> None:
 
 @on("advertised")
 def test_gpu_that_is_not_advertised(run: Run) -> None:
-    expect_failures(run, "NvidiaK8sNode.test_gpu_is_advertised")
+    """And a PC's image without the unit that prepares the runtime."""
+    expect_failures(run, "NvidiaK8sNode.test_gpu_is_advertised", "NvidiaK8sServices.test_runtime_is_prepared")
+    assert "LoadState=not-found" in run.said("NvidiaK8sServices.test_runtime_is_prepared")
     assert "expected nvidia.com/gpu: 1 or more to be allocatable, found 0" in run.said(
         "NvidiaK8sNode.test_gpu_is_advertised"
     )
