@@ -108,26 +108,33 @@ def archives(name: str) -> Path:
     return folder
 
 
+@pytest.fixture
+def nothing_built() -> None:
+    """No task has run: a stamp of another state of the recipe would be believed."""
+    for folder in (cache.root() / "k3s" / "lts24" / "build").glob("tmp*"):
+        shutil.rmtree(folder)
+
+
 def compile_preload(directory: Path) -> tuple[int, str]:
     build = build_directory({"WR_NVIDIA_K8S_PRELOAD_DIR": directory})
     return run(build, f"bitbake -b {PRELOAD} -c compile")
 
 
-def test_what_cannot_be_preloaded_stops_the_build_and_names_the_variable() -> None:
+def test_what_cannot_be_preloaded_stops_the_build_and_names_the_variable(nothing_built: None) -> None:
     folder = archives("refused")
     refusals = [(folder / "missing", "expected a directory"), (folder, "expected container image archives")]
     for directory, words in refusals:
         status, output = compile_preload(directory)
-        assert status != 0
+        assert status != 0, output
         assert f'WR_NVIDIA_K8S_PRELOAD_DIR = "{directory}": {words}' in output
         assert "Traceback" not in output
     save(folder / "app.tar", [APP], arch="arm64")
     status, output = compile_preload(folder)
-    assert status != 0
+    assert status != 0, output
     assert f"app.tar: expected images for amd64, found {APP} for arm64" in output
 
 
-def test_archives_decide_what_is_built_again_and_their_place_does_not() -> None:
+def test_archives_decide_what_is_built_again_and_their_place_does_not(nothing_built: None) -> None:
     again = "all succeeded."
     here, there = archives("here"), archives("there")
     save(here / "app.tar", [APP, PAUSE])
