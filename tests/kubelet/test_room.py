@@ -28,8 +28,8 @@ script = "mkdir /sys/fs/cgroup/{memory/,}made-inside 2>/dev/null; sleep 3600 & e
 room.start(["bash", "-c", script], room.scratch / "log")
 while "started" not in (room.scratch / "log").read_text():
     pass
-print(room.scratch, flush=True)
 try:
+    print(room.scratch, flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
     print(room.run(["echo", "still", "there"]), flush=True)
