@@ -40,8 +40,11 @@ ensure_apt() {
         sudo=(sudo -n)
     fi
     echo "installing Debian packages: ${missing[*]}" >&2
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
-    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    # apt-get fails where another one runs: commands of ours wait for each other.
+    mkdir -p "$CACHE"
+    flock "$CACHE/apt.lock" "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2
+    flock "$CACHE/apt.lock" "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # Create or refresh the cached virtual environment of the tests and tools, and set VENV to it.

@@ -153,8 +153,11 @@ def _account() -> pwd.struct_passwd:
     except KeyError:
         account = ["--system", "--user-group", "--shell", "/usr/sbin/nologin"]
         home = ["--no-create-home", "--home-dir", "/nonexistent"]
-        subprocess.run(["useradd", *account, *home, NAME], check=True)
-        return pwd.getpwnam(NAME)
+        made = subprocess.run(["useradd", *account, *home, NAME], capture_output=True, text=True, check=False)
+    try:
+        return pwd.getpwnam(NAME)  # whether we made it or somebody beside us
+    except KeyError:
+        raise BuildUserError(f"expected useradd to make the user {NAME}: {made.stderr.strip()}") from None
 
 
 def _closed_ancestor(path: Path) -> Path | None:

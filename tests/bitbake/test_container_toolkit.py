@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +68,6 @@ def test_the_chosen_one_is_ours_and_needs_no_library_that_has_escapes_too(board:
     for name in (TOOLKIT, f"{TOOLKIT}-config"):
         assert Path(recipes[name]["file"]).parent.resolve() == OWN
         assert not [needed for needed in recipes[name]["RDEPENDS"] if needed.startswith("libnvidia-container")]
-
-
-@pytest.mark.parametrize("board", boards("LTS24"))
-def test_nothing_else_in_the_image_asks_for_it(board: str, check_image: Callable[[str], dict[str, Any]]) -> None:
-    assert [file for file in check_image(board)["built"] if re.match("libnvidia-container|nvidia-docker", file)] == []
 
 
 @pytest.mark.parametrize("board", boards("LTS22"))

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,15 +23,14 @@ def boot_test(top: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("arch", ["amd64", "arm64"])
 def test_the_service_comes_up_by_itself_and_stays_up(
-        arch: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        arch: str, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     if arch == "arm64" and not os.environ.get("WR_NVIDIA_K8S_BOOT_ARM64"):
         pytest.skip("an emulated arm64 machine, which takes minutes: set WR_NVIDIA_K8S_BOOT_ARM64=1, or run "
                     "scripts/boot-test --arch arm64")
     result = boot_test(TOP, "--arch", arch, "--json", "--logs", str(tmp_path))
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout)
-    with capsys.disabled():
-        print(f" [{report['accelerator']}, {report['kubelet']} kubelet: {report['figures']}] ", end="")
+    record_property(f"boot, {report['accelerator']}, {report['kubelet']} kubelet", report["figures"])
     taken = " ".join(entry["step"] for entry in report["steps"])
     for event in ("boot:", "kill -9:", "the kubelet restarts:", "reboot:", "read-only:", "60 s later", "no error"):
         assert event in taken
