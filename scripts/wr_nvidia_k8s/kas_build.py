@@ -10,6 +10,7 @@ without the steps that touch trees). An ordinary user does both, under the same 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -67,6 +68,15 @@ def _kas(*arguments: str, steps: Sequence[str] = (), trees: Path = LAYERS) -> st
     return done.stdout
 
 
+@contextmanager
+def _trees_alone() -> Iterator[None]:
+    """Wait for others who let kas touch the trees: git fails where another git writes the same index."""
+    LAYERS.parent.mkdir(parents=True, exist_ok=True)
+    with LAYERS.with_name(".layers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def read(files: Sequence[str]) -> dict[str, Any]:
     """The configuration that ``files`` (below the repository's top) make, by kas, without touching a tree."""
     text = _kas("dump", "--format", "json", ":".join(files), steps=_TREE_STEPS)
@@ -91,7 +101,8 @@ class KasBuild:
 
     def __init__(self, state: Path, files: Sequence[str], extra: dict[str, str] | None = None) -> None:
         self.directory = state / "build"
-        text = _kas("dump", "--format", "json", "--resolve-refs", ":".join(files))
+        with _trees_alone():
+            text = _kas("dump", "--format", "json", "--resolve-refs", ":".join(files))
         self.config: dict[str, Any] = json.loads(text)
         if OWN_REPO in self.config["repos"]:
             self.config["repos"][OWN_REPO]["path"] = str(TOP)
