@@ -12,7 +12,6 @@ The cache folder appears in one piece: it is complete where it exists.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import shutil
 import signal
@@ -56,13 +55,7 @@ def missing() -> list[str]:
 def build() -> None:
     """Fill the cache where it is not filled yet. Raises ArchiveError or BuildError."""
     target = folder()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with (target.parent / "kubelet.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say("another build is running: waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with cache.alone(target.parent / "kubelet.lock", "build of the kubelet"):
         for leftover in target.parent.glob(f"{_SCRATCH}*"):  # of a build that was killed: we hold the lock
             shutil.rmtree(leftover)
         if not missing():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Folders that are made once and kept, named after everything they are made from."""
+"""Folders that are made once and kept, named after everything they are made from; and locks of what is shared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 KEEP = 6
@@ -22,6 +23,19 @@ def root() -> Path:
 def say(text: str) -> None:
     """Tell the user what takes a while."""
     print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def alone(lock: Path, work: str) -> Iterator[None]:
+    """Hold the file ``lock``, which is made; another process's ``work`` under it is waited for, and the user told."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another {work}")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 class Cached:
@@ -44,9 +58,7 @@ class Cached:
 
         It appears whole or not at all; two processes that want it wait for each other. Older ones are removed.
         """
-        self.parent.mkdir(parents=True, exist_ok=True)
-        with (self.parent / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(self.parent / ".lock", f"process that makes {self.parent}"):
             if refresh or not self.exists:
                 new = self.parent / f".new-{self.path.name}"
                 shutil.rmtree(new, ignore_errors=True)

@@ -8,17 +8,14 @@ codes: 0 it can be built, 1 it cannot, 2 a wrong command line, 69 something that
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from wr_nvidia_k8s import cache
@@ -107,22 +104,10 @@ def check(image: str, depth: str, include: Sequence[str] = ()) -> Result:
     or `BuildUserError` where it cannot even start.
     """
     state = cache.root() / "check-image" / "_".join([image, *include])
-    with _alone(state, image):
+    # A build directory has room for one BitBake.
+    with cache.alone(state.with_name(f".{state.name}.lock"), f"check of {image}"):
         files = [f"kas/{image}.yml", *(f"kas/include/{name}.yml" for name in include), OFFLINE]
         return _check(KasBuild(state, files, {"check-image": PARSE_OURS_AGAIN}), image, depth)
-
-
-@contextmanager
-def _alone(state: Path, image: str) -> Iterator[None]:
-    """Wait for another check of the same image: a build directory has room for one BitBake."""
-    state.parent.mkdir(parents=True, exist_ok=True)
-    with state.with_name(f".{state.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another check of {image}", file=sys.stderr, flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _check(build: KasBuild, image: str, depth: str) -> Result:

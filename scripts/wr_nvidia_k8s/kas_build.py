@@ -10,7 +10,6 @@ without the steps that touch trees). An ordinary user does both, under the same 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -68,15 +67,6 @@ def _kas(*arguments: str, steps: Sequence[str] = (), trees: Path = LAYERS) -> st
     return done.stdout
 
 
-@contextmanager
-def _trees_alone() -> Iterator[None]:
-    """Wait for others who let kas touch the trees: git fails where another git writes the same index."""
-    LAYERS.parent.mkdir(parents=True, exist_ok=True)
-    with LAYERS.with_name(".layers.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def read(files: Sequence[str]) -> dict[str, Any]:
     """The configuration that ``files`` (below the repository's top) make, by kas, without touching a tree."""
     text = _kas("dump", "--format", "json", ":".join(files), steps=_TREE_STEPS)
@@ -101,7 +91,8 @@ class KasBuild:
 
     def __init__(self, state: Path, files: Sequence[str], extra: dict[str, str] | None = None) -> None:
         self.directory = state / "build"
-        with _trees_alone():
+        # git fails where another git writes the same index.
+        with cache.alone(LAYERS.with_name(".layers.lock"), "kas at work in the layer trees"):
             text = _kas("dump", "--format", "json", "--resolve-refs", ":".join(files))
         self.config: dict[str, Any] = json.loads(text)
         if OWN_REPO in self.config["repos"]:
@@ -113,6 +104,11 @@ class KasBuild:
         self._config_file = self._write(state / "kas.json", json.dumps(self.config, indent=2))
         # kas gives BitBake a HOME of its own, with this in it: the trees are somebody else's.
         self._gitconfig = self._write(state / "gitconfig", "[safe]\n\tdirectory = *\n")
+
+    def forget(self) -> None:
+        """Let no task have run: TMPDIR goes, with the parse cache in it."""
+        # Tens of thousands of files: rm is several times faster than shutil.
+        subprocess.run(["rm", "-rf", *map(str, self.directory.glob("tmp*"))], check=True)
 
     def _write(self, path: Path, text: str) -> Path:
         fresh = path.with_suffix(".new")

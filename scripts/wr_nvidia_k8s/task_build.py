@@ -8,20 +8,18 @@ tests/bitbake/stub-layer.
 
 from __future__ import annotations
 
-import fcntl
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from wr_nvidia_k8s import task_sources
 from wr_nvidia_k8s.bitbake_log import BitbakeLog
-from wr_nvidia_k8s.cache import root, say
+from wr_nvidia_k8s.cache import alone, root, say
 from wr_nvidia_k8s.kas_build import LAYERS, OFFLINE, OWN_REPO, KasBuild, missing_trees, read
 
 CONFIG = "tests/bitbake/tasks.yml"
@@ -91,7 +89,7 @@ def build(arch: str, recipes: Iterable[str], results: Path) -> Tasks:
     recipes = list(recipes)
     results.mkdir(parents=True)
     state = root() / "tasks" / "build"
-    with _alone(state):
+    with alone(state / ".lock", "build of our recipes' tasks"):
         kas = KasBuild(state, files(arch))
         _clean(kas, recipes)
         _provide(arch, state, kas)
@@ -111,14 +109,6 @@ def build(arch: str, recipes: Iterable[str], results: Path) -> Tasks:
             if (deployed := _machine_folder(kas) / "deploy" / name).is_dir():
                 shutil.copytree(deployed, results / name, symlinks=True)
     return tasks
-
-
-@contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    state.mkdir(parents=True, exist_ok=True)
-    with (state / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _machine_folder(kas: KasBuild) -> Path:

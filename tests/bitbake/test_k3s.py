@@ -111,8 +111,7 @@ def archives(name: str) -> Path:
 @pytest.fixture
 def nothing_built() -> None:
     """No task has run: a stamp of another state of the recipe would be believed."""
-    for folder in (cache.root() / "k3s" / "lts24" / "build").glob("tmp*"):
-        shutil.rmtree(folder)
+    build_directory({}).forget()
 
 
 def compile_preload(directory: Path) -> tuple[int, str]:

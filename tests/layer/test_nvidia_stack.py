@@ -107,8 +107,7 @@ class Unpacked:
 
     def task(self, name: str) -> tuple[int, str]:
         """Run one task of the recipe anew, with those before it but without those of other recipes."""
-        for folder in self.build.directory.glob("tmp*"):
-            shutil.rmtree(folder)
+        self.build.forget()
         return run(self.build, f"bitbake -b {LIBRARIES} -c {name}")
 
     @property

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is made once is made whole, by one process, and made anew only when what it is made from changes."""
 
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,20 @@ def test_two_processes_make_it_once(home: Path, tmp_path: Path) -> None:
         process.communicate("\n")
     assert [process.returncode for process in processes] == [0, 0, 0]
     assert (tmp_path / "made").read_text() == "x"
+
+
+def test_who_waits_is_told_for_what(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from wr_nvidia_k8s import cache\n"
+        f"with cache.alone(Path({str(tmp_path / 'folder' / 'lock')!r}), 'check of it'):\n"
+        "    print('held', flush=True)\n"
+    )
+    with cache.alone(tmp_path / "folder" / "lock", "check of it"):
+        other = subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={"PYTHONPATH": str(Path(cache.__file__).parents[1])},
+        )  # fmt: skip
+        assert other.stderr is not None
+        assert select.select([other.stderr], [], [], 30)[0], "expected it to say that it waits"
+        assert other.stderr.readline() == "waiting for another check of it\n"
+    assert other.communicate() == ("held\n", "")

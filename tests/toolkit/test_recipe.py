@@ -51,8 +51,7 @@ class Recipes:
 
     def run(self, recipe: Path, task: str) -> Path:
         """Run a task with those before it, anew; returns the recipe's work folder."""
-        for folder in self.kas.directory.glob("tmp*"):
-            subprocess.run(["rm", "-rf", str(folder)], check=True)
+        self.kas.forget()
         with self.kas.popen(f"bitbake -b {recipe} -c {task}") as process:
             assert process.stdout is not None
             output = process.stdout.read()
