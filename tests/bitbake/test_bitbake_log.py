@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from wr_nvidia_k8s.bitbake_log import BitbakeLog
+from wr_nvidia_k8s.build.bitbake_log import BitbakeLog
 
 ELSEWHERE = Path("/home/user/.cache/wr-nvidia-k8s")
 

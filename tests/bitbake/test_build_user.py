@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s.build_user import NAME, BuildUser
+from wr_nvidia_k8s.build.build_user import NAME, BuildUser
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="being root: an ordinary user runs the command as it is")
 

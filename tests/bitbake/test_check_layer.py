@@ -6,29 +6,31 @@ import sys
 
 import pytest
 
-from wr_nvidia_k8s import cache, kas_build
-from wr_nvidia_k8s.build_user import BuildUserError
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.paths import TOP
 
-FILES = ["kas/jetson-orin-nano.yml", kas_build.OFFLINE, "tests/bitbake/tasks.yml", "tests/bitbake/check-layer.yml"]
+FILES = ["kas/jetson-orin-nano.yml", kas.OFFLINE, "tests/bitbake/tasks.yml", "tests/bitbake/check-layer.yml"]
 
 
 def test_yocto_check_layer() -> None:
-    trees = kas_build.LAYERS
-    if missing := kas_build.missing_trees(kas_build.read(FILES)):
+    trees = kas.LAYERS
+    if missing := kas.missing_trees(kas.read(FILES)):
         pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {trees}")
     try:
-        build = kas_build.KasBuild(cache.root() / "check-layer", FILES)
+        build = kas.KasBuild(cache.root() / "check-layer", FILES)
     except BuildUserError as error:
         pytest.skip(f"a user for BitBake: {error}")
     # kas names layers relative to the build directory, and yocto-check-layer does not know them by these names.
     absolute = f"sed -i 's,[$]{{TOPDIR}}/../../layers,{trees},' conf/bblayers.conf"
     dependencies = f"{trees}/oe-core/meta {trees}/meta-openembedded {trees}/meta-virtualization"
-    ours = kas_build.TOP / kas_build.OWN_REPO
+    ours = TOP / kas.OWN_REPO
     check = f"yocto-check-layer {ours} --no-auto-dependency --dependency {dependencies}"
     with build.popen(f"{absolute} && {check}") as process:
         output = process.communicate()[0]
     sys.stdout.write(output)
-    assert re.search(rf"{kas_build.OWN_REPO} \.\.\. PASS", output), "the reason is in the captured output"
+    assert re.search(rf"{kas.OWN_REPO} \.\.\. PASS", output), "the reason is in the captured output"
     assert process.returncode == 0
     # OE-core expects its check of patches' Upstream-Status to fail; of us it must not.
     assert not re.search(r"\.\.\. expected failure", output)

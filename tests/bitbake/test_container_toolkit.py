@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 
 from boards import STANDS_FOR
-from wr_nvidia_k8s import cache, kas_build
-from wr_nvidia_k8s.build_user import BuildUserError
-from wr_nvidia_k8s.kas_build import KasBuild
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.build.kas import KasBuild
+from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.paths import TOP
 
 # CVE-2025-23266, a container's way to become root on its host, is fixed in this one; CVE-2024-0132 and
 # CVE-2025-23359 are in earlier ones.
 SAFE = (1, 17, 8)
 TOOLKIT = "nvidia-container-toolkit"
-OWN = kas_build.TOP / "recipes-containers" / TOOLKIT
+OWN = TOP / "recipes-containers" / TOOLKIT
 # Of all recipes of the layers, those that could be chosen: a parse of seconds.
 FEW = r"""
 BBMASK += "/(?!(lib)?nvidia-container)[^/]*\.bb(append)?$"
@@ -29,7 +31,7 @@ BB_DANGLINGAPPENDS_WARNONLY = "1"
 
 def boards(release: str) -> list[str]:
     """The boards on a release of Wind River Linux (LTS24), without those that others stand for."""
-    urls = {board: kas_build.read([f"kas/{board}.yml"])["repos"]["wrlinux"]["url"] for board in kas_build.images()}
+    urls = {board: kas.read([f"kas/{board}.yml"])["repos"]["wrlinux"]["url"] for board in kas.images()}
     wanted = f"WindRiverLinux{release.removeprefix('LTS')}/"
     return [board for board, url in urls.items() if wanted in url and board not in STANDS_FOR]
 
@@ -37,9 +39,9 @@ def boards(release: str) -> list[str]:
 @functools.cache
 def chosen(board: str, settings: str = "") -> dict[str, Any]:
     """What BitBake chooses for a board, by recipe name: chosen_recipes.py says how it is described."""
-    files = [f"kas/{board}.yml", kas_build.OFFLINE]
-    if missing := kas_build.missing_trees(kas_build.read(files)):
-        pytest.skip(f"layer trees {', '.join(missing)} in {kas_build.LAYERS}: lay them out, see CONTRIBUTING.md")
+    files = [f"kas/{board}.yml", kas.OFFLINE]
+    if missing := kas.missing_trees(kas.read(files)):
+        pytest.skip(f"layer trees {', '.join(missing)} in {kas.LAYERS}: lay them out, see CONTRIBUTING.md")
     try:
         build = KasBuild(cache.root() / "toolkit" / "chosen" / board, files, {"few": FEW, "settings": settings})
     except BuildUserError as error:

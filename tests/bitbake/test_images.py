@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from boards import ALL_IMAGES, STANDS_FOR
-from wr_nvidia_k8s import kas_build
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.common.paths import TOP
 
 # What a node is made of, as recipes; each board adds what makes containers see its GPU.
 NODE = {
@@ -39,13 +40,13 @@ def check_image(board: str) -> dict[str, Any]:
     """What scripts/check-image says of a board."""
     if board in STANDS_FOR and not ALL_IMAGES:
         pytest.skip(f"{board}: {STANDS_FOR[board]} stands for it; scripts/check-image {board} checks it")
-    missing = kas_build.missing_trees(kas_build.read([f"kas/{board}.yml"]))
+    missing = kas.missing_trees(kas.read([f"kas/{board}.yml"]))
     if missing:
         pytest.skip(
-            f"layer trees {', '.join(missing)} in {kas_build.LAYERS}: "
-            f"KAS_WORK_DIR={kas_build.LAYERS} kas checkout kas/{board}.yml"
+            f"layer trees {', '.join(missing)} in {kas.LAYERS}: "
+            f"KAS_WORK_DIR={kas.LAYERS} kas checkout kas/{board}.yml"
         )
-    command = [str(kas_build.TOP / "scripts" / "check-image"), "--json", board]
+    command = [str(TOP / "scripts" / "check-image"), "--json", board]
     command += [] if ALL_IMAGES else ["--graph"]
     command += ["--include=accept-nvidia-license"] if board == "x86-64" else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -57,12 +58,12 @@ def check_image(board: str) -> dict[str, Any]:
 
 
 def test_every_board_is_checked() -> None:
-    assert sorted(BOARDS) == kas_build.images()
+    assert sorted(BOARDS) == kas.images()
 
 
 @pytest.mark.parametrize("board", sorted(STANDS_FOR))
 def test_board_that_is_stood_for_differs_by_its_machine_alone(board: str) -> None:
-    mine, other = (kas_build.read([f"kas/{name}.yml"]) for name in (board, STANDS_FOR[board]))
+    mine, other = (kas.read([f"kas/{name}.yml"]) for name in (board, STANDS_FOR[board]))
     assert mine.pop("machine") != other.pop("machine")
     assert mine == other
 

@@ -17,13 +17,15 @@ import yaml
 
 from bitbake.test_tasks import NEEDED
 from k3s.archives import PAUSE, save
-from wr_nvidia_k8s import cache, kas_build, plugin_package, task_build, task_sources
-from wr_nvidia_k8s.build_user import BuildUserError
-from wr_nvidia_k8s.debian_root import DebianError
-from wr_nvidia_k8s.kas_build import KasBuild
-from wr_nvidia_k8s.task_build import Tasks
+from wr_nvidia_k8s.build import kas, plugin_package, task_build, task_sources
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.build.kas import KasBuild
+from wr_nvidia_k8s.build.task_build import Tasks
+from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.debian.root import DebianError
 
-RECIPES = kas_build.TOP / "recipes-containers"
+RECIPES = TOP / "recipes-containers"
 CONFIG = RECIPES / "k3s" / "k3s-config_1.0.bb"
 PRELOAD = RECIPES / "container-images-preload" / "container-images-preload_1.0.bb"
 PACKAGES = ["container-images-preload", "k3s-config", "k3s-node-labels"]
@@ -41,9 +43,9 @@ RELEASES = {"lts24": task_build.BOARDS["amd64"], "lts22": "kas/jetson-nano.yml"}
 
 def build_directory(settings: dict[str, object], release: str = "lts24") -> KasBuild:
     """A build directory for single recipes, with ``settings`` in its local.conf."""
-    files = [RELEASES[release], kas_build.OFFLINE]
-    if missing := kas_build.missing_trees(kas_build.read(files)):
-        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas_build.LAYERS}")
+    files = [RELEASES[release], kas.OFFLINE]
+    if missing := kas.missing_trees(kas.read(files)):
+        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas.LAYERS}")
     try:
         return KasBuild(cache.root() / "k3s" / release, files, {"test": lines(settings)})
     except BuildUserError as error:
@@ -160,7 +162,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
     if wanted:
         pytest.skip(f"{', '.join(wanted)}: apt-get install {' '.join(wanted)}")
     if missing := task_build.missing("amd64"):
-        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas_build.LAYERS}")
+        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas.LAYERS}")
     directory = cache.root() / "tasks" / "build" / "preload"
     shutil.rmtree(directory, ignore_errors=True)
     save(directory / "k3s-airgap-images-amd64.tar.zst", [f"docker.io/{PAUSE}"])

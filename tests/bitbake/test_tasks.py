@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import kas_build, plugin_package, task_build, task_sources
-from wr_nvidia_k8s.build_user import BuildUserError
-from wr_nvidia_k8s.debian_root import DebianError
-from wr_nvidia_k8s.task_build import Tasks
+from wr_nvidia_k8s.build import kas, plugin_package, task_build, task_sources
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.build.task_build import Tasks
+from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.debian.root import DebianError
 
 PLUGIN = "nvidia-device-plugin"
 BINFMT = "/usr/lib/binfmt.d/qemu-aarch64.conf"
@@ -79,7 +80,7 @@ def tasks(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Tasks:
     if not {"en_us.utf8", "en_us.utf-8"} & set(locales):
         pytest.skip("the locale en_US.UTF-8, which BitBake needs: localedef -i en_US -f UTF-8 en_US.UTF-8")
     if missing := task_build.missing(arch):
-        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas_build.LAYERS}")
+        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas.LAYERS}")
     try:
         found = task_build.build(arch, [*runnable(arch), *BROKEN], tmp_path_factory.mktemp(arch) / "results")
     except (BuildUserError, DebianError, task_sources.SourceError) as error:
@@ -144,7 +145,7 @@ def test_nothing_else_fails(tasks: Tasks) -> None:
 
 
 def test_frozen_plugin_runs_from_its_package(root: Path, arch: str) -> None:
-    source = kas_build.TOP / "plugin-src" / "nvidia_device_plugin" / "__init__.py"
+    source = TOP / "plugin-src" / "nvidia_device_plugin" / "__init__.py"
     version = re.search(r'__version__ = "(.*)"', source.read_text())
     assert version
     started = run(root, arch, f"/usr/bin/{PLUGIN}", "--version")
@@ -160,7 +161,7 @@ def test_plugin_package_has_the_service_and_its_configuration(root: Path, arch: 
     query = ["rpm", "--query", "--package", str(rpm)]
     files = subprocess.run([*query, "--list"], capture_output=True, text=True, check=True).stdout.splitlines()
     configuration = subprocess.run([*query, "--configfiles"], capture_output=True, text=True, check=True).stdout.split()
-    source = kas_build.TOP / "recipes-containers" / PLUGIN / "files"
+    source = TOP / "recipes-containers" / PLUGIN / "files"
     assert configuration == [f"/etc/{PLUGIN}/config.yaml"]
     strategy = {"amd64": "volume-mounts", "arm64": "envvar"}[arch]  # by the machine's WR_NVIDIA_K8S_SECURE
     assert f"deviceListStrategy: {strategy}\n" in (root / f"etc/{PLUGIN}/config.yaml").read_text()

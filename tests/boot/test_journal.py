@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from wr_nvidia_k8s import boot_checks
-from wr_nvidia_k8s.boot_journal import RECORD, Entry, Journal
+from wr_nvidia_k8s.lab.vm import checks
+from wr_nvidia_k8s.lab.vm.journal import RECORD, Entry, Journal
 
 
 def record(message: str, **fields: object) -> bytes:
@@ -52,13 +52,13 @@ def entry(message: str = "", **fields: str) -> Entry:
 
 
 def test_the_node_has_its_gpu_when_it_says_so_itself() -> None:
-    assert boot_checks.has_gpu(entry('{"nvidia.com/gpu": 1}', SYSLOG_IDENTIFIER="node"))
-    assert not boot_checks.has_gpu(entry('{"nvidia.com/gpu": 0}', SYSLOG_IDENTIFIER="node"))
-    assert not boot_checks.has_gpu(entry("{}", SYSLOG_IDENTIFIER="node"))
-    assert not boot_checks.has_gpu(entry('{"nvidia.com/gpu": 1}', SYSLOG_IDENTIFIER="nvidia-device-plugin"))
+    assert checks.has_gpu(entry('{"nvidia.com/gpu": 1}', SYSLOG_IDENTIFIER="node"))
+    assert not checks.has_gpu(entry('{"nvidia.com/gpu": 0}', SYSLOG_IDENTIFIER="node"))
+    assert not checks.has_gpu(entry("{}", SYSLOG_IDENTIFIER="node"))
+    assert not checks.has_gpu(entry('{"nvidia.com/gpu": 1}', SYSLOG_IDENTIFIER="nvidia-device-plugin"))
 
 
 def test_a_registration_is_the_services_own_word() -> None:
-    said = boot_checks.REGISTERED
-    assert boot_checks.is_registered(entry(said, _SYSTEMD_UNIT=boot_checks.UNIT))
-    assert not boot_checks.is_registered(entry(said, _SYSTEMD_UNIT="k3s.service"))
+    said = checks.REGISTERED
+    assert checks.is_registered(entry(said, _SYSTEMD_UNIT=checks.UNIT))
+    assert not checks.is_registered(entry(said, _SYSTEMD_UNIT="k3s.service"))

@@ -12,7 +12,7 @@ import yaml
 
 from flash.archives import BUILDS
 from flash.places import TOP
-from wr_nvidia_k8s.flash_boards import BOARDS, RECOVERY_PRODUCTS
+from wr_nvidia_k8s.flash.boards import BOARDS, RECOVERY_PRODUCTS
 
 LAYER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wr-nvidia-k8s/layers/meta-tegra"
 SCRIPTS = LAYER / "recipes-bsp/tegra-binaries/tegra-helper-scripts"
@@ -59,7 +59,7 @@ def test_meta_tegra_has_these_machines(layer: Path) -> None:
 
 
 def test_the_scripts_still_say_what_the_advice_looks_for(layer: Path) -> None:
-    """flash_steps and flash_advice read these words; a new meta-tegra may have changed them."""
+    """flash.steps and flash.advice read these words; a new meta-tegra may have changed them."""
     flash = (SCRIPTS / "initrd-flash.sh").read_text()
     for words in ("Final status: $final_status", "write failure to", "got flashpkg when expecting",
                   "Waiting for USB storage device $name", "could not create command package", "signing failed",

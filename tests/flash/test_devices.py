@@ -14,8 +14,8 @@ import pytest
 from flash.archives import BUILDS, called, make
 from flash.disks import make_wic
 from flash.places import Loop, Place, need, run
-from wr_nvidia_k8s import flash_device
-from wr_nvidia_k8s.flash_error import Refused
+from wr_nvidia_k8s.flash import device
+from wr_nvidia_k8s.flash.error import Refused
 
 Loops = Callable[..., Loop]
 
@@ -182,9 +182,9 @@ def on(path: str, kind: str, *children: dict[str, Any], at: str | None = None) -
 )
 def test_what_lies_on_a_disk(tree: dict[str, Any], words: str) -> None:
     with pytest.raises(Refused) as error:
-        flash_device.check_tree(tree, 0)
+        device.check_tree(tree, 0)
     assert words in str(error.value)
 
 
 def test_a_disk_with_unused_partitions_may_be_overwritten() -> None:
-    flash_device.check_tree(disk(on("/dev/sdb1", "part"), on("/dev/sdb2", "part")), 10**9)
+    device.check_tree(disk(on("/dev/sdb1", "part"), on("/dev/sdb2", "part")), 10**9)

@@ -11,8 +11,8 @@ import pytest
 
 from flash.archives import BUILDS, called, make
 from flash.places import Place, Result, need
-from wr_nvidia_k8s import flash_advice
-from wr_nvidia_k8s.flash_progress import SMALL, Progress
+from wr_nvidia_k8s.flash import advice
+from wr_nvidia_k8s.flash.progress import SMALL, Progress
 
 ORIN = BUILDS["jetson-orin-nano"]
 
@@ -109,16 +109,16 @@ def test_progress_of_a_large_file(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_wait_without_end_is_explained_once() -> None:
-    hint = flash_advice.WaitHint()
+    hint = advice.WaitHint()
     assert hint.feed("== Step 4 ==\nWaiting for USB storage device mmcblk1 from 1137aeb0...", 1000.0) is None
     assert hint.feed(".", 1060.0) is None
-    said = hint.feed(".", 1000.0 + flash_advice.WAITED_LONG)
+    said = hint.feed(".", 1000.0 + advice.WAITED_LONG)
     assert said is not None
     assert "in its slot" in said
     assert hint.feed(".", 2000.0) is None
     assert hint.feed("[/dev/sda]\nWriting partitions\n", 3000.0) is None
     assert hint.feed("  Writing a large file...", 9000.0) is None
     assert hint.feed("\nWaiting for USB storage device flashpkg from 1137aeb0...", 9001.0) is None
-    again = hint.feed(".", 9001.0 + flash_advice.WAITED_LONG)
+    again = hint.feed(".", 9001.0 + advice.WAITED_LONG)
     assert again is not None
     assert "another cable" in again

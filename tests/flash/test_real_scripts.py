@@ -16,7 +16,7 @@ import pytest
 from flash.archives import BUILDS, ROOT_TEXT, layout, make, pack
 from flash.places import MIB, Loop, Place, need, run
 from flash.test_boards import SCRIPTS
-from wr_nvidia_k8s import flash_layout
+from wr_nvidia_k8s.flash.layout import needed
 
 BUILD = BUILDS["jetson-orin-nano"]
 SIGNER = """
@@ -82,7 +82,7 @@ def test_the_card_is_partitioned_and_filled(place: Place, image: Path, loop: Cal
 
 
 def test_a_card_just_large_enough_is_accepted_and_is(place: Place, image: Path, loop: Callable[..., Loop]) -> None:
-    size = -(-flash_layout.needed(layout(BUILD.rest), 24 * MIB) // MIB)
+    size = -(-needed(layout(BUILD.rest), 24 * MIB) // MIB)
     small = place.flash(BUILD.board, "--image", image, "--device", loop(size - 1, noise=False).path, "--yes")
     assert small.code == 77
     result = place.flash(BUILD.board, "--image", image, "--device", loop(size, noise=False).path, "--yes")

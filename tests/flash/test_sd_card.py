@@ -10,8 +10,8 @@ import pytest
 
 from flash.archives import BUILDS, ROOT_TEXT, called, layout, make
 from flash.places import Loop, Place, need
-from wr_nvidia_k8s import flash_layout
-from wr_nvidia_k8s.flash_error import ImageError
+from wr_nvidia_k8s.flash.error import ImageError
+from wr_nvidia_k8s.flash.layout import needed
 
 Loops = Callable[..., Loop]
 
@@ -65,7 +65,7 @@ def test_without_bmaptool_it_is_slower_and_says_so(place: Place, loop: Loops) ->
 
 def test_the_size_follows_from_the_layout() -> None:
     """All partitions as large as they say, but the last one: that only has to hold its image."""
-    small, large = flash_layout.needed(layout("sdcard"), 10 << 20), flash_layout.needed(layout("sdcard"), 90 << 20)
+    small, large = needed(layout("sdcard"), 10 << 20), needed(layout("sdcard"), 90 << 20)
     assert large - small == 80 << 20
     assert small > (10 << 20) + 4194304
 
@@ -73,4 +73,4 @@ def test_the_size_follows_from_the_layout() -> None:
 def test_a_layout_that_is_none() -> None:
     for text in ("", "<partition_layout/>", layout("sdcard").replace("4194304", "RECSIZE")):
         with pytest.raises(ImageError):
-            flash_layout.needed(text, 0)
+            needed(text, 0)

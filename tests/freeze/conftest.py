@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from wr_nvidia_k8s import freeze, freeze_parts
-from wr_nvidia_k8s.debian_root import DebianError
-from wr_nvidia_k8s.freeze_parts import ARCHES, Arch
+from wr_nvidia_k8s.debian.root import DebianError
+from wr_nvidia_k8s.freeze import parts
+from wr_nvidia_k8s.freeze.freezer import configuration
+from wr_nvidia_k8s.freeze.parts import ARCHES, Arch
 
 LIBRARY = Path(__file__).resolve().parents[2] / "meta-wr-nvidia-k8s" / "lib"
 # A program of almost nothing, so that a freeze takes few seconds. encodings imports most of these.
@@ -81,8 +82,8 @@ def freezer(tmp_path: Path) -> Callable[..., Frozen]:
         script = folder / "program.py"
         script.write_text(program)
         try:
-            config = freeze.configuration(ARCHES[arch], folder / "output", folder)
-        except (freeze_parts.FreezeError, DebianError) as error:
+            config = configuration(ARCHES[arch], folder / "output", folder)
+        except (parts.FreezeError, DebianError) as error:
             pytest.skip(f"what a freeze is made of: {error}")
         config.update(settings="", name="program", script=str(script), python_path=[str(modules)] if modules else [])
         config.update(excludes=SMALL, build_paths=[str(folder)])
@@ -90,7 +91,7 @@ def freezer(tmp_path: Path) -> Callable[..., Frozen]:
         file = folder / "config.json"
         file.write_text(json.dumps(config))
         done = subprocess.run(
-            [freeze_parts.python(), "-B", "-m", "pyinstaller_cross", file],
+            [parts.python(), "-B", "-m", "pyinstaller_cross", file],
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(library_path)}, capture_output=True, text=True,
         )  # fmt: skip
         return Frozen(config, done.returncode, done.stderr)

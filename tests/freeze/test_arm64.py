@@ -12,10 +12,10 @@ import pytest
 
 from pyinstaller_cross import elf
 from pyinstaller_cross.config import C_LIBRARY
-from wr_nvidia_k8s import freeze_parts
-from wr_nvidia_k8s.freeze_parts import ARCHES
-from wr_nvidia_k8s.kubelet_standin import KubeletStandin
-from wr_nvidia_k8s.plugin_process import jetson
+from wr_nvidia_k8s.freeze import parts
+from wr_nvidia_k8s.freeze.parts import ARCHES
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.plugin import jetson
 
 TOP = Path(__file__).resolve().parents[2]
 ROOM = Path(__file__).with_name("room.sh")
@@ -41,7 +41,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert summary["arch"] == "arm64"
     assert summary["program"] == str(frozen / "nvidia-device-plugin/nvidia-device-plugin")
     shutil.copytree(frozen, root / "opt", symlinks=True)
-    libraries = freeze_parts.sysroot(ARM64) / "usr/lib" / ARM64.triplet
+    libraries = parts.sysroot(ARM64) / "usr/lib" / ARM64.triplet
     (root / "lib").mkdir()
     for path in libraries.iterdir():
         if any(re.fullmatch(pattern, path.name) for pattern in C_LIBRARY):

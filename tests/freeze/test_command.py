@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import freeze_parts
-from wr_nvidia_k8s.freeze_parts import ARCHES, PLUGIN
+from wr_nvidia_k8s.freeze import parts
+from wr_nvidia_k8s.freeze.parts import ARCHES, PLUGIN
 
 COMMAND = Path(__file__).resolve().parents[2] / "scripts/freeze"
 
@@ -46,7 +46,7 @@ def test_without_a_mirror_it_says_so_and_changes_nothing(tmp_path: Path) -> None
 
 
 def test_the_plugin_is_built_from_its_sources_only(tmp_path: Path) -> None:
-    names = {str(path.relative_to(PLUGIN)) for path in freeze_parts.plugin_sources()}
+    names = {str(path.relative_to(PLUGIN)) for path in parts.plugin_sources()}
     assert {"setup.py", "proto/deviceplugin_v1beta1.proto", "nvidia_device_plugin/cli.py"} <= names
     assert [name for name in names if "_pb2" in name or "__pycache__" in name or name == "freeze.json"] == []
 
@@ -54,6 +54,6 @@ def test_the_plugin_is_built_from_its_sources_only(tmp_path: Path) -> None:
 def test_a_cross_compiler_is_asked_for_where_one_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     foreign = next(arch for arch in ARCHES.values() if not arch.native)
-    assert f"gcc-{foreign.triplet.replace('_', '-')}" in freeze_parts.needed_packages(foreign)
+    assert f"gcc-{foreign.triplet.replace('_', '-')}" in parts.needed_packages(foreign)
     native = next(arch for arch in ARCHES.values() if arch.native)
-    assert freeze_parts.needed_packages(native) == ["python3-venv", "binutils", "gcc", "libc6-dev"]
+    assert parts.needed_packages(native) == ["python3-venv", "binutils", "gcc", "libc6-dev"]

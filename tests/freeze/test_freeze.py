@@ -13,9 +13,9 @@ import pytest
 
 import pyinstaller_cross
 from pyinstaller_cross import elf
-from wr_nvidia_k8s import debian_root
-from wr_nvidia_k8s.cache import Cached
-from wr_nvidia_k8s.freeze_parts import PYTHON
+from wr_nvidia_k8s.common.cache import Cached
+from wr_nvidia_k8s.debian import root
+from wr_nvidia_k8s.freeze.parts import PYTHON
 
 Freezer = Callable[..., Any]
 MakeLibrary = Callable[..., Path]
@@ -181,16 +181,16 @@ def interpreter(tmp_path: Path) -> Path:
     """The class's interpreter for qemu, compiled against Debian's Python of the target."""
 
     def make(folder: Path) -> None:
-        debian_root.unpack(folder, "arm64", [f"lib{PYTHON}-dev"], folder / ".apt")
+        root.unpack(folder, "arm64", [f"lib{PYTHON}-dev"], folder / ".apt")
 
     try:
-        root = Cached("freeze/dev", PYTHON, debian_root.codename()).get(make)
-    except debian_root.DebianError as error:
+        tree = Cached("freeze/dev", PYTHON, root.codename()).get(make)
+    except root.DebianError as error:
         pytest.skip(f"lib{PYTHON}-dev for arm64: {error}")
     path = tmp_path / "target-python"
-    (python,) = root.glob("usr/lib/aarch64-linux-gnu/libpython*.so.1.0")
+    (python,) = tree.glob("usr/lib/aarch64-linux-gnu/libpython*.so.1.0")
     source = Path(pyinstaller_cross.__file__).with_name("interpreter.c")
-    include = [f"-I{root}/usr/include/{PYTHON}", f"-I{root}/usr/include", f"-I{root}/usr/include/aarch64-linux-gnu"]
+    include = [f"-I{tree}/usr/include/{PYTHON}", f"-I{tree}/usr/include", f"-I{tree}/usr/include/aarch64-linux-gnu"]
     command: list[str | Path] = ["aarch64-linux-gnu-gcc", "-Wall", "-Werror", *include, "-o", path, source, python]
     subprocess.run([*command, "-Wl,--allow-shlib-undefined"], check=True)
     return path

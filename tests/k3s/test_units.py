@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wr_nvidia_k8s.kas_build import LAYERS
+from wr_nvidia_k8s.build.kas import LAYERS
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes-containers"
 CONFIG = RECIPES / "k3s/k3s-config"

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from kernel import kernel_config
-from wr_nvidia_k8s.cache import Cached, say
-from wr_nvidia_k8s.debian_archive import Archive, ArchiveError
+from wr_nvidia_k8s.common.cache import Cached, say
+from wr_nvidia_k8s.debian.archive import Archive, ArchiveError
 
 # All that "make alldefconfig" reads; the sources are 15 times as much.
 _PARTS = (

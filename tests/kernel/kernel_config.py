@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wr_nvidia_k8s.kas_build import TOP
+from wr_nvidia_k8s.common.paths import TOP
 
 FEATURES = TOP / "meta-wr-nvidia-k8s/recipes-kernel/linux/nvidia-k8s-kmeta/features/nvidia-k8s"
 COMMON = FEATURES / "containers.cfg"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import cache
+from wr_nvidia_k8s.common import cache
 
 
 def folder() -> Path:

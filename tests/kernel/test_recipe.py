@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from kernel.kernel_config import BEFORE, COMMON, FEATURES, SINCE
-from wr_nvidia_k8s import cache, kas_build
-from wr_nvidia_k8s.build_user import BuildUserError
-from wr_nvidia_k8s.kas_build import KasBuild
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.build.kas import KasBuild
+from wr_nvidia_k8s.common import cache
 
 QUESTION = Path(__file__).parent / "kernel_recipe.py"
 # All other recipes are as if they were not there: a parse takes seconds.
@@ -43,14 +44,14 @@ def board(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def kernel(board: str) -> dict[str, Any]:
     """What kernel_recipe.py says of the board's kernel."""
-    files = [f"kas/{board}.yml", kas_build.OFFLINE]
-    if missing := kas_build.missing_trees(kas_build.read(files)):
-        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas_build.LAYERS}")
+    files = [f"kas/{board}.yml", kas.OFFLINE]
+    if missing := kas.missing_trees(kas.read(files)):
+        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas.LAYERS}")
     try:
         build = KasBuild(cache.root() / "kernel-recipe" / board, files, {"kernel": SETTINGS})
     except BuildUserError as error:
         pytest.skip(str(error))
-    libraries = kas_build.LAYERS / (build.config["repos"]["bitbake"].get("path") or "bitbake") / "lib"
+    libraries = kas.LAYERS / (build.config["repos"]["bitbake"].get("path") or "bitbake") / "lib"
     with build.popen(f"PYTHONPATH={libraries} python3 {QUESTION}") as process:
         assert process.stdout is not None
         output = process.stdout.read()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import build_kubelet
+from wr_nvidia_k8s.lab.kubelet import build
 
 COMMAND = Path(__file__).resolve().parents[2] / "scripts/build-kubelet"
 
@@ -47,14 +47,14 @@ def archive(folder: Path, label: str) -> None:
 
 
 def built() -> None:
-    missing = build_kubelet.missing()
+    missing = build.missing()
     if missing:
         pytest.skip(f"a real kubelet ({', '.join(missing)}): run scripts/build-kubelet")
 
 
 def test_second_run_does_nothing() -> None:
     built()
-    kubelet = build_kubelet.folder() / "kubelet"
+    kubelet = build.folder() / "kubelet"
     before = kubelet.stat()
     done = run()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import real_kubelet
-from wr_nvidia_k8s.real_kubelet import KubeletError, RealKubelet
-from wr_nvidia_k8s.simulated_jetson import lay_out
+from wr_nvidia_k8s.lab.jetson import lay_out
+from wr_nvidia_k8s.lab.kubelet import real
+from wr_nvidia_k8s.lab.kubelet.real import KubeletError, RealKubelet
 
 GPU = "nvidia.com/gpu"
 # Of a major number for local use. A process that may open it is told that there is no such device, one that may
@@ -35,7 +35,7 @@ def machine() -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def kubelet(machine: object) -> Iterator[RealKubelet]:
-    reason = real_kubelet.unavailable()
+    reason = real.unavailable()
     if reason:
         pytest.skip(reason)
     with RealKubelet() as running:

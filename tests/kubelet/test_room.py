@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import real_kubelet
-from wr_nvidia_k8s.room import Room, RoomError
+from wr_nvidia_k8s.lab.kubelet import real
+from wr_nvidia_k8s.lab.room.room import Room, RoomError
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 CGROUPS = Path("/sys/fs/cgroup")
@@ -22,7 +22,7 @@ SECONDS = 30
 # Owns a room with a daemon that has a child and a cgroup of its own, says so, and waits.
 OWNER = """
 import sys
-from wr_nvidia_k8s.room import Room
+from wr_nvidia_k8s.lab.room.room import Room
 room = Room("wr-room-test", files={}, own={}, hide=["/run"], show={})
 script = "mkdir /sys/fs/cgroup/{memory/,}made-inside 2>/dev/null; sleep 3600 & echo started; wait"
 room.start(["bash", "-c", script], room.scratch / "log")
@@ -38,7 +38,7 @@ except KeyboardInterrupt:
 
 @pytest.fixture(autouse=True)
 def privileged() -> None:
-    reason = real_kubelet.unprivileged()
+    reason = real.unprivileged()
     if reason:
         pytest.skip(reason)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import flash_image, kas_build
-from wr_nvidia_k8s.flash_error import ImageError
+from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.flash.error import ImageError
+from wr_nvidia_k8s.flash.image import verify_sha256
 
-LAYER = kas_build.TOP / "meta-wr-nvidia-k8s"
+LAYER = TOP / "meta-wr-nvidia-k8s"
 RECIPE = LAYER / "dynamic-layers/wrlinux-distro/recipes-core/images/wr-nvidia-k8s-image.bb"
 
 
@@ -25,7 +26,7 @@ def test_flash_finds_the_sum_of_every_kind_of_image(kind: str, tmp_path: Path) -
     link = tmp_path / f"latest.{kind}"
     link.symlink_to(image.name)
     subprocess.run(["sh", "-euc", f"{body}\nwrite_checksums"], check=True)
-    assert flash_image.verify_sha256(link) == image.with_name(f"{image.name}.sha256")
+    assert verify_sha256(link) == image.with_name(f"{image.name}.sha256")
     image.write_bytes(b"damaged")
     with pytest.raises(ImageError, match="damaged"):
-        flash_image.verify_sha256(image)
+        verify_sha256(image)

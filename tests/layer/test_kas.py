@@ -10,19 +10,20 @@ import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 from kas.configschema import CONFIGSCHEMA  # type: ignore[import-untyped]
 
-from wr_nvidia_k8s import kas_build
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.common.paths import TOP
 
-FILES = sorted((kas_build.TOP / "kas").rglob("*.yml"))
-BOARDS = kas_build.images()
+FILES = sorted((TOP / "kas").rglob("*.yml"))
+BOARDS = kas.images()
 
 
 @pytest.fixture(scope="module", params=BOARDS)
 def board(request: pytest.FixtureRequest) -> dict[str, Any]:
     """The configuration of one board with all its includes, as kas composes it."""
-    return kas_build.read([f"kas/{request.param}.yml"])
+    return kas.read([f"kas/{request.param}.yml"])
 
 
-@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(kas_build.TOP)) for file in FILES])
+@pytest.mark.parametrize("file", FILES, ids=[str(file.relative_to(TOP)) for file in FILES])
 def test_file_follows_kas_schema(file: Path) -> None:
     errors = Draft7Validator(CONFIGSCHEMA).iter_errors(yaml.safe_load(file.read_text()))
     assert [f"{'/'.join(map(str, error.path))}: {error.message}" for error in errors] == []
@@ -35,7 +36,7 @@ def test_there_is_a_board() -> None:
 def test_every_layer_is_pinned(board: dict[str, Any]) -> None:
     """A build next year takes the layers of today: each has a commit, and the branch that kas clones it from."""
     pins = board["overrides"]["repos"]
-    foreign = {name: repo for name, repo in board["repos"].items() if name != kas_build.OWN_REPO}
+    foreign = {name: repo for name, repo in board["repos"].items() if name != kas.OWN_REPO}
     assert len(foreign) > 5
     for name, repo in foreign.items():
         assert repo["url"].startswith("https://github.com/"), name
@@ -49,26 +50,26 @@ def test_board_builds_the_image_with_the_layer_of_this_checkout(board: dict[str,
     assert board["distro"] == "wrlinux"
     assert board["machine"]
     assert board["target"] == "wr-nvidia-k8s-image"
-    assert board["repos"][kas_build.OWN_REPO] == {"layers": {kas_build.OWN_REPO: None}}
+    assert board["repos"][kas.OWN_REPO] == {"layers": {kas.OWN_REPO: None}}
 
 
 def test_password_free_root_is_only_by_request(board: dict[str, Any], request: pytest.FixtureRequest) -> None:
     assert "debug-tweaks" not in "".join(board["local_conf_header"].values())
     name = request.node.callspec.params["board"]
-    asked = kas_build.read([f"kas/{name}.yml", "kas/include/debug-tweaks.yml"])
+    asked = kas.read([f"kas/{name}.yml", "kas/include/debug-tweaks.yml"])
     assert 'EXTRA_IMAGE_FEATURES += "debug-tweaks"' in asked["local_conf_header"]["debug-tweaks"]
 
 
 def test_missing_trees_are_named(tmp_path: Path, board: dict[str, Any]) -> None:
     (tmp_path / board["repos"]["oe-core"].get("path", "oe-core")).mkdir(parents=True)
-    missing = kas_build.missing_trees(board, tmp_path)
+    missing = kas.missing_trees(board, tmp_path)
     assert "wrlinux" in missing
-    assert not {"oe-core", kas_build.OWN_REPO} & set(missing)
+    assert not {"oe-core", kas.OWN_REPO} & set(missing)
 
 
 def test_wrong_configuration_is_refused_with_what_kas_says() -> None:
-    with pytest.raises(kas_build.KasError, match="nosuch"):
-        kas_build.read(["kas/nosuch.yml"])
+    with pytest.raises(kas.KasError, match="nosuch"):
+        kas.read(["kas/nosuch.yml"])
 
 
 def test_what_is_the_users_comes_from_the_environment(board: dict[str, Any]) -> None:

@@ -9,10 +9,11 @@ import yaml
 from kas.plugins.menu import Menu  # type: ignore[import-untyped]
 from kconfiglib import Kconfig  # type: ignore[import-untyped]
 
-from wr_nvidia_k8s import kas_build
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.common.paths import TOP
 
-FILE = kas_build.TOP / "kas" / "Kconfig"
-BOARDS = [f"BOARD_{name.upper().replace('-', '_')}" for name in kas_build.images()]
+FILE = TOP / "kas" / "Kconfig"
+BOARDS = [f"BOARD_{name.upper().replace('-', '_')}" for name in kas.images()]
 
 
 def choose(folder: Path, *symbols: str, **strings: str) -> dict[str, Any]:
@@ -26,10 +27,10 @@ def choose(folder: Path, *symbols: str, **strings: str) -> dict[str, Any]:
     for symbol, value in strings.items():
         assert menu.kconf.syms[symbol].set_value(value), symbol
     saved = folder / ".config.yaml"
-    menu.save_config(str(saved), str(kas_build.TOP))
+    menu.save_config(str(saved), str(TOP))
     assert menu.kconf.warnings == []
     written: dict[str, Any] = yaml.safe_load(saved.read_text())
-    config = kas_build.read([*written["header"]["includes"]])
+    config = kas.read([*written["header"]["includes"]])
     config["local_conf_header"].update(written.get("local_conf_header", {}))
     return config
 
@@ -41,7 +42,7 @@ def release_of(board: str) -> str:
 @pytest.mark.parametrize("board", BOARDS)
 def test_every_image_can_be_chosen(board: str, tmp_path: Path) -> None:
     name = board.removeprefix("BOARD_").lower().replace("_", "-")
-    assert choose(tmp_path, release_of(board), board)["machine"] == kas_build.read([f"kas/{name}.yml"])["machine"]
+    assert choose(tmp_path, release_of(board), board)["machine"] == kas.read([f"kas/{name}.yml"])["machine"]
 
 
 def test_nothing_but_the_images_can_be_chosen() -> None:

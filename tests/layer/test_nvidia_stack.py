@@ -12,28 +12,31 @@ from typing import Any
 
 import pytest
 
-from wr_nvidia_k8s import cache, kas_build, nvidia_archive_standin
-from wr_nvidia_k8s.build_user import BuildUserError
-from wr_nvidia_k8s.kas_build import KasBuild
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.build.kas import KasBuild
+from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.lab import nvidia_archive
 
 HERE = Path(__file__).resolve().parent
-RECIPES = kas_build.TOP / "meta-wr-nvidia-k8s" / "recipes-graphics" / "nvidia-driver"
+RECIPES = TOP / "meta-wr-nvidia-k8s" / "recipes-graphics" / "nvidia-driver"
 LIBRARIES = RECIPES / "nvidia-driver-compute_1.0.bb"
 MODULES = RECIPES / "nvidia-open-kernel-modules_1.0.bb"
-PC = str((HERE / "x86-64.yml").relative_to(kas_build.TOP))
+PC = str((HERE / "x86-64.yml").relative_to(TOP))
 ACCEPTED = {"LICENSE_FLAGS_ACCEPTED": "nvidia-driver"}
 
 
 def build_directory(name: str, files: Sequence[str], settings: str = "") -> KasBuild:
     """A build directory of its own, or the test is skipped with what is missing to have one."""
-    missing = kas_build.missing_trees(kas_build.read(files))
+    missing = kas.missing_trees(kas.read(files))
     if missing:
         pytest.skip(
-            f"layer trees {', '.join(missing)} in {kas_build.LAYERS}: "
-            f"KAS_WORK_DIR={kas_build.LAYERS} kas checkout {':'.join(files)}"
+            f"layer trees {', '.join(missing)} in {kas.LAYERS}: "
+            f"KAS_WORK_DIR={kas.LAYERS} kas checkout {':'.join(files)}"
         )
     try:
-        return KasBuild(cache.root() / name, [*files, kas_build.OFFLINE], {"test": settings} if settings else None)
+        return KasBuild(cache.root() / name, [*files, kas.OFFLINE], {"test": settings} if settings else None)
     except BuildUserError as error:
         pytest.skip(str(error))
 
@@ -48,7 +51,7 @@ def run(build: KasBuild, command: str) -> tuple[int, str]:
 def parse(build: KasBuild, *questions: dict[str, Any]) -> list[dict[str, str]]:
     """The answers of parse_recipes.py, which says what a question is."""
     (build.directory.parent / "questions.json").write_text(json.dumps(questions, default=str))
-    libraries = kas_build.LAYERS / "bitbake" / "lib"
+    libraries = kas.LAYERS / "bitbake" / "lib"
     status, output = run(build, f"PYTHONPATH={libraries} python3 {HERE}/parse_recipes.py ../questions.json")
     assert status == 0, output
     answers: list[dict[str, str]] = json.loads(output.rsplit("recipes as JSON: ", 1)[1])
@@ -90,7 +93,7 @@ def test_nvidias_licence_must_be_accepted_by_its_own_name(pc: KasBuild) -> None:
     assert accepted is None
 
 
-@pytest.mark.parametrize("board", [board for board in kas_build.images() if board.startswith("jetson")])
+@pytest.mark.parametrize("board", [board for board in kas.images() if board.startswith("jetson")])
 def test_a_jetson_never_sees_the_driver_for_cards(board: str) -> None:
     build = build_directory(f"nvidia-stack/{board}", [f"kas/{board}.yml"])
     for answer in parse(build, *({"recipe": recipe, "settings": ACCEPTED} for recipe in (MODULES, LIBRARIES))):
@@ -102,7 +105,7 @@ class Unpacked:
     """A build directory, and a stand-in for NVIDIA's archive among its downloads."""
 
     build: KasBuild
-    archive: nvidia_archive_standin.Archive
+    archive: nvidia_archive.Archive
     version: str
 
     def task(self, name: str) -> tuple[int, str]:
@@ -127,7 +130,7 @@ def with_archive(version: str, *, sha256: str | None = None, script: bytes | Non
     # Debian's pseudo, laid out as BitBake has its own.
     for file in [*Path("/usr/bin").glob("pseudo*"), *Path("/usr/lib").glob("*/pseudo/libpseudo.so")]:
         shutil.copy2(file, pseudo / "usr" / ("bin" if file.parent.name == "bin" else "lib/pseudo/lib64"))
-    made = nvidia_archive_standin.make(downloads, version, *([script] if script else []))
+    made = nvidia_archive.make(downloads, version, *([script] if script else []))
     settings = {
         **ACCEPTED,
         "DL_DIR": downloads,
@@ -152,13 +155,13 @@ def test_what_computing_needs_of_nvidias_archive_is_installed_and_nothing_else()
     root = unpacked.work / "image"
     files = {str(path.relative_to(root)): path for path in root.rglob("*") if not path.is_dir()}
     libraries = {
-        name.format(version): soname.format(version) for name, soname in nvidia_archive_standin.LIBRARIES.items()
+        name.format(version): soname.format(version) for name, soname in nvidia_archive.LIBRARIES.items()
     }
     links = {soname for name, soname in libraries.items() if soname != name} | {"libcuda.so", "libnvidia-ml.so"}
     assert sorted(files) == sorted(
         [f"usr/lib/{name}" for name in {*libraries, *links}]
-        + [f"usr/bin/{tool}" for tool in nvidia_archive_standin.TOOLS]
-        + [f"usr/lib/firmware/nvidia/{version}/{name}" for name in nvidia_archive_standin.FIRMWARE]
+        + [f"usr/bin/{tool}" for tool in nvidia_archive.TOOLS]
+        + [f"usr/lib/firmware/nvidia/{version}/{name}" for name in nvidia_archive.FIRMWARE]
         + ["usr/lib/udev/rules.d/70-nvidia.rules", "usr/lib/systemd/system/nvidia-persistenced.service"]
     )
     for name, soname in libraries.items():
@@ -191,7 +194,7 @@ def test_systemd_finds_nothing_to_complain_about_in_the_drivers_unit(tmp_path: P
     units = tmp_path / "usr/lib/systemd/system"
     units.mkdir(parents=True)
     (tmp_path / "usr/bin").mkdir()
-    for tool in nvidia_archive_standin.TOOLS:
+    for tool in nvidia_archive.TOOLS:
         (tmp_path / "usr/bin" / tool).touch(mode=0o755)
     unit = (RECIPES / "nvidia-driver-compute" / "nvidia-persistenced.service").read_text()
     (units / "nvidia-persistenced.service").write_text(unit.replace("@BINDIR@", "/usr/bin"))

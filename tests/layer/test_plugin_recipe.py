@@ -38,8 +38,8 @@ def test_its_version_is_the_programs(recipe: Path) -> None:
 def test_debians_freeze_and_the_recipes_use_the_same_pyinstaller() -> None:
     recipes = {path.stem.partition("_")[0]: path.stem.partition("_")[2]
                for path in (TOP / "meta-wr-nvidia-k8s/recipes-devtools/python").glob("*.bb")}  # fmt: skip
-    folder = TOP / "scripts/wr_nvidia_k8s"
-    pins = (folder / "freeze-tools.txt").read_text() + (folder / "freeze-constraints.txt").read_text()
+    folder = TOP / "scripts/wr_nvidia_k8s/freeze"
+    pins = (folder / "tools.txt").read_text() + (folder / "constraints.txt").read_text()
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", pins, re.MULTILINE))
     for name, version in recipes.items():
         assert version == pinned[name.removeprefix("python3-").replace("-bootloader", "")], name

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from nvidia_device_plugin import tegra
-from wr_nvidia_k8s import kas_build
+from wr_nvidia_k8s.common.paths import TOP
 
-FILES = kas_build.TOP / "meta-wr-nvidia-k8s/recipes-core/simulated-jetson/simulated-jetson"
+FILES = TOP / "meta-wr-nvidia-k8s/recipes-core/simulated-jetson/simulated-jetson"
 NODES = re.findall(r"^c (\S+) 0666 root root - 1:3$", (FILES / "tmpfiles.conf").read_text(), re.MULTILINE)
 
 

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import kas_build
+from wr_nvidia_k8s.build import kas
 
 
 def tree(board: str, repo: str) -> Path:
     """Where the board's configuration has a repository."""
-    config = kas_build.read([f"kas/{board}.yml"])
-    folder = kas_build.LAYERS / (config["repos"][repo].get("path") or repo)
+    config = kas.read([f"kas/{board}.yml"])
+    folder = kas.LAYERS / (config["repos"][repo].get("path") or repo)
     if not folder.is_dir():
-        pytest.skip(f"{folder}: KAS_WORK_DIR={kas_build.LAYERS} kas checkout kas/{board}.yml")
+        pytest.skip(f"{folder}: KAS_WORK_DIR={kas.LAYERS} kas checkout kas/{board}.yml")
     return folder
 
 
 def local_conf(board: str) -> str:
-    return "\n".join(kas_build.read([f"kas/{board}.yml"])["local_conf_header"].values())
+    return "\n".join(kas.read([f"kas/{board}.yml"])["local_conf_header"].values())
 
 
 def test_masked_recipe_of_jetpack_4_would_ask_the_network() -> None:

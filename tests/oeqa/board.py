@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from oeqa.cluster import GPU, Cluster, Container, Object
-from wr_nvidia_k8s import cache, debian_root
+from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.debian import root
 
 # Any image, which only Kubernetes pulls.
 DEVICE_QUERY = "registry.example/devicequery:1"
@@ -52,13 +53,13 @@ _FILES = {
 
 def system() -> Path:
     """What is /usr on the board: Debian's packages, and commands that are stood in for."""
-    kept = cache.Cached("test-board", debian_root.codename(), *PACKAGES, _COMMANDS, _KUBECTL)
+    kept = cache.Cached("test-board", root.codename(), *PACKAGES, _COMMANDS, _KUBECTL)
 
     def make(folder: Path) -> None:
         cache.say("unpacking Debian packages for the stand-in board")
         architecture = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True)
         with tempfile.TemporaryDirectory() as scratch:
-            debian_root.unpack(folder, architecture.stdout.strip(), PACKAGES, Path(scratch) / "apt")
+            root.unpack(folder, architecture.stdout.strip(), PACKAGES, Path(scratch) / "apt")
         usr = folder / "usr"
         (usr / "bin/sh").unlink(missing_ok=True)
         (usr / "bin/sh").symlink_to("dash")
@@ -144,7 +145,7 @@ class Board:
     def _lay_out(self) -> None:
         for name in ("dev", "proc", "root", "run/sshd", "tmp", "usr", "var/lib"):
             (self.folder / name).mkdir(parents=True)
-        for name in debian_root.LINKS:
+        for name in root.LINKS:
             (self.folder / name).symlink_to(f"usr/{name}")
         for name, text in _FILES.items():
             self.write(name, text)

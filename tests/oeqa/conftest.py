@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from oeqa.board import DEVICE_QUERY, Board, results, system
-from wr_nvidia_k8s import kas_build, test_board
-from wr_nvidia_k8s.debian_root import DebianError
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.commands import test_board
+from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.debian.root import DebianError
 
 # Long enough for a busy machine where all is well; what never comes is waited for so long.
 SECONDS = 30
-LAYERS = {"LTS24": kas_build.LAYERS, "LTS22": kas_build.LAYERS / "lts22"}
+LAYERS = {"LTS24": kas.LAYERS, "LTS22": kas.LAYERS / "lts22"}
 
 
 @dataclass
@@ -113,7 +115,7 @@ SCENARIOS: dict[str, tuple[Callable[[Board], None], str, dict[str, str]]] = {
 def _run(folder: Path, scenario: str) -> Run:
     break_it, release, settings = SCENARIOS[scenario]
     folder.mkdir()
-    command = [str(kas_build.TOP / "scripts/test-board"), "--results", str(folder / "results")]
+    command = [str(TOP / "scripts/test-board"), "--results", str(folder / "results")]
     command += ["--layers", str(LAYERS[release])]
     wanted = {"WR_NVIDIA_K8S_GPU": "nvml", "WR_NVIDIA_K8S_TEST_TIMEOUT": str(SECONDS), **settings}
     for name, value in wanted.items():

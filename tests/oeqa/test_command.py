@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import kas_build, test_board
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.commands import test_board
+from wr_nvidia_k8s.common.paths import TOP
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    script = kas_build.TOP / "scripts" / "test-board"
+    script = TOP / "scripts" / "test-board"
     return subprocess.run([str(script), *arguments], capture_output=True, text=True, check=False)
 
 
@@ -29,8 +31,8 @@ def test_without_the_trees(tmp_path: Path) -> None:
 def test_without_the_board() -> None:
     if not shutil.which("ssh"):
         pytest.skip("ssh: apt-get install openssh-client")
-    if trees := test_board.missing_trees(kas_build.LAYERS):
-        pytest.skip(f"layer trees {', '.join(trees)}: lay them out in {kas_build.LAYERS}")
+    if trees := test_board.missing_trees(kas.LAYERS):
+        pytest.skip(f"layer trees {', '.join(trees)}: lay them out in {kas.LAYERS}")
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{nobody.getsockname()[1]}"

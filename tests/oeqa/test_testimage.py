@@ -16,36 +16,38 @@ from pathlib import Path
 import pytest
 
 from oeqa.board import Board, system
-from wr_nvidia_k8s import cache, kas_build
-from wr_nvidia_k8s.build_user import BuildUserError
-from wr_nvidia_k8s.debian_root import DebianError
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.debian.root import DebianError
 
 FRAGMENT = "kas/include/test-board.yml"
 # What OE-core asks of a host that tests images (HOSTTOOLS in bitbake.conf), and Debian's packages of it.
 NEEDED = {"ip": "iproute2", "ping": "iputils-ping", "scp": "openssh-client", "ssh": "openssh-client"}
-FILES = ["kas/jetson-orin-nano.yml", kas_build.OFFLINE, FRAGMENT, "tests/oeqa/testimage.yml"]
+FILES = ["kas/jetson-orin-nano.yml", kas.OFFLINE, FRAGMENT, "tests/oeqa/testimage.yml"]
 
 
 @pytest.fixture
-def build(tmp_path: Path) -> kas_build.KasBuild:
+def build(tmp_path: Path) -> kas.KasBuild:
     """A build directory with what the image's build leaves there for testimage."""
     if os.geteuid() != 0:
         pytest.skip("root: the stand-in board has a root file system and a root of its own")
     if packages := sorted({package for name, package in NEEDED.items() if not shutil.which(name)}):
         pytest.skip(f"{', '.join(packages)}: apt-get install {' '.join(packages)}")
-    if not (kas_build.TOP / FRAGMENT).exists():
+    if not (TOP / FRAGMENT).exists():
         pytest.skip(f"{FRAGMENT}: is not there")
-    if missing := kas_build.missing_trees(kas_build.read(FILES)):
-        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas_build.LAYERS}")
+    if missing := kas.missing_trees(kas.read(FILES)):
+        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas.LAYERS}")
     try:
         system()
-        made = kas_build.KasBuild(cache.root() / "testimage", FILES)
+        made = kas.KasBuild(cache.root() / "testimage", FILES)
     except (BuildUserError, DebianError) as error:
         pytest.skip(f"a build and a board: {error}")
     return made
 
 
-def test_cases_run_against_a_board(build: kas_build.KasBuild, tmp_path: Path) -> None:
+def test_cases_run_against_a_board(build: kas.KasBuild, tmp_path: Path) -> None:
     with build.popen("bitbake -e built-image") as process:
         said = process.communicate()[0]
     values = dict(re.findall(r'^([A-Z_]+)="(.*)"$', said, re.MULTILINE))

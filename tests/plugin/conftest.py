@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s.kubelet_standin import KubeletStandin
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
 
 LIBRARY = Path(__file__).with_name("nvml_standin.c")
 

@@ -11,8 +11,8 @@ import pytest
 from nvidia_device_plugin import config
 from nvidia_device_plugin.errors import ConfigError
 from nvidia_device_plugin.options import OPTIONS, Option
-from wr_nvidia_k8s.kubelet_standin import KubeletStandin
-from wr_nvidia_k8s.plugin_process import SOURCE, jetson
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.plugin import SOURCE, jetson
 
 GPU = "nvidia.com/gpu"
 

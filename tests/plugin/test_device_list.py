@@ -8,8 +8,8 @@ import pytest
 
 from nvidia_device_plugin import config
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
-from wr_nvidia_k8s.kubelet_standin import KubeletStandin
-from wr_nvidia_k8s.plugin_process import PluginProcess, jetson
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.plugin import PluginProcess, jetson
 
 GPU = "nvidia.com/gpu"
 FLAG = "--device-list-strategy"

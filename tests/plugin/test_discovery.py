@@ -9,9 +9,9 @@ import pytest
 
 from nvidia_device_plugin import tegra
 from nvidia_device_plugin.errors import DiscoveryError
-from wr_nvidia_k8s.kubelet_standin import KubeletStandin
-from wr_nvidia_k8s.plugin_process import PluginProcess, jetson
-from wr_nvidia_k8s.simulated_jetson import BOARDS, lay_out
+from wr_nvidia_k8s.lab.jetson import BOARDS, lay_out
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.plugin import PluginProcess, jetson
 
 GPU = "nvidia.com/gpu"
 UUIDS = [f"GPU-{number}fef8089-4820-abfc-e83e-94318197576e" for number in range(3)]

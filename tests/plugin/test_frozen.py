@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s.kubelet_standin import KubeletStandin
-from wr_nvidia_k8s.plugin_process import PluginProcess, jetson
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.plugin import PluginProcess, jetson
 
 TOP = Path(__file__).resolve().parents[2]
 CONFIG = TOP / "recipes-containers/nvidia-device-plugin/files/config.yaml"

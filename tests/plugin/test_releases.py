@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s.kubelet_standin import KubeletStandin
-from wr_nvidia_k8s.plugin_process import SOURCE, jetson
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.plugin import SOURCE, jetson
 
 GPU = "nvidia.com/gpu"
 

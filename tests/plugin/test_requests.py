@@ -11,8 +11,8 @@ import pytest
 
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 from nvidia_device_plugin import rpc
-from wr_nvidia_k8s.kubelet_standin import KubeletStandin
-from wr_nvidia_k8s.plugin_process import PluginProcess, jetson
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.plugin import PluginProcess, jetson
 
 GPU = "nvidia.com/gpu"
 

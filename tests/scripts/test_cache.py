@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import cache
-from wr_nvidia_k8s.cache import Cached
+from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.cache import Cached
+from wr_nvidia_k8s.common.paths import TOP
 
 
 @pytest.fixture(autouse=True)
@@ -65,14 +66,14 @@ def test_only_the_ones_used_last_are_kept(home: Path) -> None:
 
 def test_two_processes_make_it_once(home: Path, tmp_path: Path) -> None:
     program = (
-        "import sys; from wr_nvidia_k8s.cache import Cached\n"
+        "import sys; from wr_nvidia_k8s.common.cache import Cached\n"
         "def make(folder):\n"
         f"    open({str(tmp_path / 'made')!r}, 'a').write('x')\n"
         "    (folder / 'content').write_text('made')\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "Cached('kind', 'shared').get(make)\n"
     )
-    scripts = str(Path(cache.__file__).parents[1])
+    scripts = str(TOP / "scripts")
     processes = [
         subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                          env={"PYTHONPATH": scripts, "XDG_CACHE_HOME": str(tmp_path)})
@@ -89,14 +90,14 @@ def test_two_processes_make_it_once(home: Path, tmp_path: Path) -> None:
 
 def test_who_waits_is_told_for_what(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from wr_nvidia_k8s import cache\n"
+        "import sys; from pathlib import Path; from wr_nvidia_k8s.common import cache\n"
         f"with cache.alone(Path({str(tmp_path / 'folder' / 'lock')!r}), 'check of it'):\n"
         "    print('held', flush=True)\n"
     )
     with cache.alone(tmp_path / "folder" / "lock", "check of it"):
         other = subprocess.Popen(
             [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={"PYTHONPATH": str(Path(cache.__file__).parents[1])},
+            env={"PYTHONPATH": str(TOP / "scripts")},
         )  # fmt: skip
         assert other.stderr is not None
         assert select.select([other.stderr], [], [], 30)[0], "expected it to say that it waits"

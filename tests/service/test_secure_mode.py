@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from nvidia_device_plugin import config
-from wr_nvidia_k8s import cache, kas_build
-from wr_nvidia_k8s.build_user import BuildUserError
-from wr_nvidia_k8s.kas_build import KasBuild
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.build.kas import KasBuild
+from wr_nvidia_k8s.common import cache
 
 TOP = Path(__file__).resolve().parents[2]
 FOLDER = TOP / "recipes-containers/nvidia-device-plugin"
@@ -27,9 +28,9 @@ BOARDS = {"LTS24": "jetson-orin-nano", "LTS22": "jetson-nano"}
 def recipes(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     """What a release's BitBake makes of the recipe, by the value of the switch; "" is the layer's default."""
     board = BOARDS[request.param]
-    files = [f"kas/{board}.yml", kas_build.OFFLINE]
-    if missing := kas_build.missing_trees(kas_build.read(files)):
-        pytest.skip(f"layer trees {', '.join(missing)} in {kas_build.LAYERS}: lay them out, see CONTRIBUTING.md")
+    files = [f"kas/{board}.yml", kas.OFFLINE]
+    if missing := kas.missing_trees(kas.read(files)):
+        pytest.skip(f"layer trees {', '.join(missing)} in {kas.LAYERS}: lay them out, see CONTRIBUTING.md")
     try:
         build = KasBuild(cache.root() / "service" / board, files)
     except BuildUserError as error:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from wr_nvidia_k8s import cache, kas_build
-from wr_nvidia_k8s.build_user import BuildUserError
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.paths import TOP
 
 BOARDS = {"LTS24": "kas/jetson-orin-nano.yml", "LTS22": "kas/jetson-nano.yml"}
 # Recipes of the node that the allow-list of the one release or the other does not name.
@@ -36,10 +38,10 @@ class Project:
     readme: str
 
 
-def inspect(build: kas_build.KasBuild) -> Project:
+def inspect(build: kas.KasBuild) -> Project:
     """Ask BitBake. The image is parsed alone, its dependencies are masked."""
     name, _, path = IMAGE.partition("/")
-    tree = kas_build.LAYERS / (build.config["repos"][name].get("path") or name)
+    tree = kas.LAYERS / (build.config["repos"][name].get("path") or name)
     # As kas names the layer: by any other name, BitBake does not know which layer a recipe is of.
     file = f"{build.directory}/{os.path.relpath(tree, build.directory)}/{path}"
     with build.popen(f"bitbake -s && bitbake -e -b {file}") as process:
@@ -54,16 +56,16 @@ def inspect(build: kas_build.KasBuild) -> Project:
 
 
 @pytest.fixture(scope="module", params=sorted(BOARDS))
-def build(request: pytest.FixtureRequest) -> Callable[..., kas_build.KasBuild]:
+def build(request: pytest.FixtureRequest) -> Callable[..., kas.KasBuild]:
     """Makes a project of a release; keywords are variables of its local.conf."""
-    files = [BOARDS[request.param], kas_build.OFFLINE, PROJECT]
-    if missing := kas_build.missing_trees(kas_build.read(files)):
-        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas_build.LAYERS}")
+    files = [BOARDS[request.param], kas.OFFLINE, PROJECT]
+    if missing := kas.missing_trees(kas.read(files)):
+        pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas.LAYERS}")
 
-    def make(**variables: str) -> kas_build.KasBuild:
+    def make(**variables: str) -> kas.KasBuild:
         lines = "".join(f'{name} = "{value}"\n' for name, value in variables.items())
         try:
-            return kas_build.KasBuild(cache.root() / "template" / request.param, files, {"variables": lines})
+            return kas.KasBuild(cache.root() / "template" / request.param, files, {"variables": lines})
         except BuildUserError as error:
             pytest.skip(f"a user for BitBake: {error}")
 
@@ -71,7 +73,7 @@ def build(request: pytest.FixtureRequest) -> Callable[..., kas_build.KasBuild]:
 
 
 @pytest.fixture(scope="module")
-def project(build: Callable[..., kas_build.KasBuild]) -> Project:
+def project(build: Callable[..., kas.KasBuild]) -> Project:
     """With the template."""
     return inspect(build())
 
@@ -82,7 +84,7 @@ def test_image_has_the_packagegroup(project: Project) -> None:
 
 def test_distro_features(project: Project) -> None:
     """The same as kas/include/nvidia-k8s.yml switches on."""
-    text = (kas_build.TOP / "kas/include/nvidia-k8s.yml").read_text()
+    text = (TOP / "kas/include/nvidia-k8s.yml").read_text()
     wanted = {word for words in re.findall(r'DISTRO_FEATURES:append = "(.*)"', text) for word in words.split()}
     assert wanted >= {"ldconfig", "nvidia-k8s"}
     assert wanted - set(project.image["DISTRO_FEATURES"].split()) == set()
@@ -97,7 +99,7 @@ def test_allow_list_lets_the_node_through(project: Project) -> None:
     assert {"k3s-config", "nvidia-device-plugin", "packagegroup-wr-nvidia-k8s"} - project.recipes == set()
 
 
-def test_preferences_of_the_release(build: Callable[..., kas_build.KasBuild], project: Project) -> None:
+def test_preferences_of_the_release(build: Callable[..., kas.KasBuild], project: Project) -> None:
     """The same as kas/include/wrlinux-lts22.yml has; LTS24 needs none."""
     headers = "".join(build().config["local_conf_header"].values())
     wanted = dict(re.findall(r'^(PREFERRED_\w+) = "(.*)"$', headers, re.MULTILINE))
@@ -109,7 +111,7 @@ def test_readme_is_among_the_projects(project: Project) -> None:
     assert "#@NAME: nvidia-k8s" in project.readme
 
 
-def test_without_the_template(build: Callable[..., kas_build.KasBuild]) -> None:
+def test_without_the_template(build: Callable[..., kas.KasBuild]) -> None:
     """So it is the template that does it."""
     without = inspect(build(WRTEMPLATE=""))
     assert "packagegroup-wr-nvidia-k8s" not in without.image["IMAGE_INSTALL"].split()
@@ -117,7 +119,7 @@ def test_without_the_template(build: Callable[..., kas_build.KasBuild]) -> None:
     assert {"ipset", "k3s", "python3-sdnotify"} & without.recipes == set()
 
 
-def test_another_init_manager_is_refused(build: Callable[..., kas_build.KasBuild]) -> None:
+def test_another_init_manager_is_refused(build: Callable[..., kas.KasBuild]) -> None:
     with build(INIT_MANAGER="sysvinit").bitbake("-p") as process:
         said = " ".join(process.communicate()[0].replace("ERROR: ", "").split())
     assert process.returncode != 0

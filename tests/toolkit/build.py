@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from wr_nvidia_k8s import cache
-from wr_nvidia_k8s.cache import Cached
-from wr_nvidia_k8s.freeze_parts import pip_environment
-from wr_nvidia_k8s.kas_build import TOP
+from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.cache import Cached
+from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.freeze.parts import pip_environment
 
 RECIPES = TOP / "recipes-containers" / "nvidia-container-toolkit"
 RECIPE = next(RECIPES.glob("nvidia-container-toolkit_*.bb"))

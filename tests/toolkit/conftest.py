@@ -9,7 +9,7 @@ import pytest
 
 from toolkit import build
 from toolkit.machine import Machine
-from wr_nvidia_k8s import simulated_jetson
+from wr_nvidia_k8s.lab.jetson import lay_out
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +25,7 @@ def jetson(programs: Path, tmp_path: Path) -> Callable[..., Machine]:
     """A simulated Jetson with the toolkit as our image has it."""
 
     def make(board: str = "jetson-orin-nano", *, secure: bool = False, programs: Path = programs) -> Machine:
-        machine = Machine(simulated_jetson.lay_out(tmp_path / "machine", board))
+        machine = Machine(lay_out(tmp_path / "machine", board))
         return machine.install(programs, "csv", secure=secure)
 
     return make

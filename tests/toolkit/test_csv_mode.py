@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from toolkit.machine import VISIBLE, Machine, asks_by_mount
-from wr_nvidia_k8s import simulated_jetson
+from wr_nvidia_k8s.lab.jetson import BOARDS
 
 Jetson = Callable[..., Machine]
 LISTS = "/etc/nvidia-container-runtime/host-files-for-container.d"
@@ -16,10 +16,10 @@ PASSTHROUGH = "/usr/share/nvidia-container-passthrough"
 LIBCUDA = "/usr/lib/aarch64-linux-gnu/tegra/libcuda.so.1.1"
 
 
-@pytest.mark.parametrize("board", sorted(simulated_jetson.BOARDS))
+@pytest.mark.parametrize("board", sorted(BOARDS))
 def test_a_container_that_asks_gets_the_nodes_and_libraries_of_the_boards_lists(jetson: Jetson, board: str) -> None:
     created = jetson(board).create({VISIBLE: "0"})
-    assert created.devices == set(simulated_jetson.BOARDS[board].nodes)
+    assert created.devices == set(BOARDS[board].nodes)
     assert created.mounts[LIBCUDA] == LIBCUDA
     assert "/etc/nv_tegra_release" in created.mounts
 
@@ -113,7 +113,7 @@ def test_secure_a_container_cannot_serve_itself(jetson: Jetson, asked: dict[str,
 
 def test_secure_what_the_device_plugin_mounts_is_given(jetson: Jetson) -> None:
     created = jetson(secure=True).create({VISIBLE: "void"}, [asks_by_mount("0")])
-    assert created.devices == set(simulated_jetson.BOARDS["jetson-orin-nano"].nodes)
+    assert created.devices == set(BOARDS["jetson-orin-nano"].nodes)
     assert LIBCUDA in created.mounts
 
 

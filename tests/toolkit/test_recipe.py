@@ -16,9 +16,10 @@ import pytest
 
 from toolkit import build
 from toolkit.machine import setting
-from wr_nvidia_k8s import cache, kas_build
-from wr_nvidia_k8s.build_user import BuildUserError
-from wr_nvidia_k8s.kas_build import KasBuild
+from wr_nvidia_k8s.build import kas
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.build.kas import KasBuild
+from wr_nvidia_k8s.common import cache
 
 CONFIG = build.RECIPES / "nvidia-container-toolkit-config_1.0.bb"
 BOARDS = {"jetson-orin-nano": "aarch64", "x86-64": "x86_64"}
@@ -61,9 +62,9 @@ class Recipes:
 
 
 def recipes(board: str, more: str) -> Recipes:
-    files = [f"kas/{board}.yml", kas_build.OFFLINE]
-    if trees := kas_build.missing_trees(kas_build.read(files)):
-        pytest.skip(f"layer trees {', '.join(trees)} in {kas_build.LAYERS}: lay them out, see CONTRIBUTING.md")
+    files = [f"kas/{board}.yml", kas.OFFLINE]
+    if trees := kas.missing_trees(kas.read(files)):
+        pytest.skip(f"layer trees {', '.join(trees)} in {kas.LAYERS}: lay them out, see CONTRIBUTING.md")
     try:
         state = cache.root() / "toolkit" / "recipe" / board
         return Recipes(KasBuild(state, files, {"test": SETTINGS + more}), BOARDS[board])

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Boot a virtual machine with the plugin's package installed, and see the service come up and stay up."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from wr_nvidia_k8s.build import plugin_package
+from wr_nvidia_k8s.build.plugin_package import PackageError
+from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.cache import say
+from wr_nvidia_k8s.debian.root import DebianError
+from wr_nvidia_k8s.freeze import parts
+from wr_nvidia_k8s.freeze.parts import ARCHES, FreezeError
+from wr_nvidia_k8s.lab.vm import image, kubelet, root, scenario
+from wr_nvidia_k8s.lab.vm.machine import EMULATORS, Machine, MachineError
+from wr_nvidia_k8s.lab.vm.scenario import READ_ONLY_WORDS, WRITABLE_WORDS, Report
+from wr_nvidia_k8s.lab.vm.tools import AssemblyError
+
+EX_UNAVAILABLE = 69
+_EPILOG = """\
+The machine is a minimal Debian with systemd and a kernel of Debian's, a simulated Jetson's files, a kubelet and
+exactly what the recipe installs. It has no network, and nobody logs in. It boots twice: from a file system that can
+be written to, and from one that cannot, with a kubelet that starts a minute after the plugin. /dev/kvm makes it fast
+where this user may use it; otherwise the processor is emulated, which takes minutes. No root is needed.
+
+Cache: ${XDG_CACHE_HOME:-~/.cache}/wr-nvidia-k8s/boot.
+exit codes: 0 every step did what it is named after; 1 one did not, and the last lines say which and why;
+2 wrong usage; 69 a Debian package is missing and cannot be installed
+"""
+
+
+def needed_packages(arch: str, rpm: Path | None) -> list[str]:
+    """The Debian packages that this run needs on this machine."""
+    packages = [EMULATORS[arch].package, "cpio", "e2fsprogs", "kmod", "systemd"]
+    packages += ["device-tree-compiler"] if EMULATORS[arch].has_device_tree else []
+    packages += ["rpm2cpio"] if rpm else []
+    # With an rpm as well: the kubelet's stand-in runs on what a freeze is made from.
+    return [*packages, *parts.needed_packages(ARCHES[arch])]
+
+
+async def _live(
+    life: Callable[[Machine, Report, Callable[[str], None]], Awaitable[None]], machine: Machine, report: Report
+) -> None:
+    async with machine:
+        await life(machine, report, lambda text: say(f"boot-test: {text}"))
+
+
+def _boot(arch: str, base: Path, disk: Path, report: Report, logs: Path) -> None:
+    for life, words in ((scenario.writable, WRITABLE_WORDS), (scenario.read_only, READ_ONLY_WORDS)):
+        machine = Machine(EMULATORS[arch], base, disk, logs / f"{life.__name__}.console", words)
+        try:
+            asyncio.run(_live(life, machine, report))
+        finally:
+            journal = "".join(f"{entry}\n" for entry in machine.journal.entries)
+            (logs / f"{life.__name__}.journal").write_text(journal, encoding="utf-8")
+
+
+def run(arch: str, kubelet: str, rpm: Path | None, logs: Path | None, report: Report, *, refresh: bool) -> None:
+    """Assemble the machine and take it through its lives, to be found in `report` as far as it got.
+
+    Raises AssemblyError, DebianError, FreezeError, PackageError and MachineError.
+    """
+    base = root.get(arch, refresh=refresh)
+    # On the cache's file system: the tree is made of links to it.
+    work = cache.root() / "boot" / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{arch}-", dir=work) as name:
+        scratch = Path(name)
+        package = scratch / "package"
+        if rpm:
+            plugin_package.from_rpm(rpm, package)
+        else:
+            plugin_package.from_recipe(arch, package, scratch)
+        say(f"boot-test: assembling the machine, with the kubelet: {kubelet}")
+        disk = scratch / "disk"
+        image.make(base, arch, kubelet, package, disk, scratch / "image")
+        shutil.rmtree(scratch / "image")
+        how = "KVM" if EMULATORS[arch].accelerated else "emulation, which takes minutes"
+        say(f"boot-test: booting it with {EMULATORS[arch].program} and {how}")
+        report.figures["disk_bytes"] = disk.stat().st_blocks * 512
+        _boot(arch, base, disk, report, logs or scratch)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/boot-test", description=__doc__, epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine)
+    parser.add_argument("--arch", choices=sorted(EMULATORS), default=machine, help="default: this machine's")
+    parser.add_argument("--kubelet", choices=("real", "standin"), help="default: the real one where "
+                        "scripts/build-kubelet has made it for this architecture, else a stand-in")
+    parser.add_argument("--package", type=Path, metavar="RPM", help="install this package that BitBake made, instead "
+                        "of a program that scripts/freeze makes and the recipe's install commands")
+    parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the journals and consoles there")
+    parser.add_argument("--refresh", action="store_true", help="fetch Debian's packages anew, for security updates")
+    parser.add_argument("--json", action="store_true", help="print steps and figures as JSON on stdout")
+    parser.add_argument("--print-needed-packages", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parse(arguments)
+    if options.print_needed_packages:
+        print(*needed_packages(options.arch, options.package), sep="\n")
+        return 0
+    node = options.kubelet or kubelet.best(options.arch)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what was made is removed
+    if options.logs:
+        options.logs.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    report = Report()
+    failure = ""
+    try:
+        run(options.arch, node, options.package, options.logs, report, refresh=options.refresh)
+    except (AssemblyError, DebianError, FreezeError, PackageError, MachineError) as error:
+        failure = f"FAILED at: {report.steps[-1]['step']}\n{error}" if report.steps else f"error: {error}"
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    report.figures["seconds"] = round(time.monotonic() - started, 1)
+    if options.json:
+        accelerator = "kvm" if EMULATORS[options.arch].accelerated else "tcg"
+        how = {"arch": options.arch, "accelerator": accelerator, "kubelet": node}
+        print(json.dumps({**how, "steps": report.steps, "figures": report.figures}, indent=2))
+    if failure:
+        print(failure, file=sys.stderr)
+        return 1
+    say("boot-test: every step passed; " + ", ".join(f"{name} {value}" for name, value in report.figures.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

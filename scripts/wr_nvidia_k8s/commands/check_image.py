@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Check that an image can be built.
+
+Exit codes: 0 it can be built, 1 it cannot, 2 a wrong command line, 69 something that the check needs is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+
+from wr_nvidia_k8s.build.build_user import BuildUserError
+from wr_nvidia_k8s.build.check_image import check
+from wr_nvidia_k8s.build.kas import LAYERS, KasError, fragments, images
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line of scripts/check-image."""
+    parser = argparse.ArgumentParser(
+        prog="check-image",
+        description="Check that an image can be built: BitBake parses all recipes, none with an error, nor with a "
+        "warning about this layer, and a dry run resolves every task of the image. Builds nothing.",
+        epilog=f"The layer trees are taken from {LAYERS}; kas clones there what is missing. Root runs BitBake as "
+        "the user wr-nvidia-k8s-build, which is made where it is not there.",
+    )
+    parser.add_argument("image", metavar="NAME", choices=images(), help=f"one of: {', '.join(images())}")
+    parser.add_argument(
+        "--include", metavar="FRAGMENT", action="append", default=[], choices=fragments(),
+        help=f"a file of kas/include/ to go with it, and again for another; one of: {', '.join(fragments())}",
+    )  # fmt: skip
+    less = parser.add_mutually_exclusive_group()
+    less.add_argument("--parse-only", dest="depth", action="store_const", const="parse", help="only parse all recipes")
+    less.add_argument(
+        "--graph", dest="depth", action="store_const", const="graph",
+        help="resolve the image's tasks, but run only through those of this layer: a tenth of a dry run's time",
+    )  # fmt: skip
+    parser.set_defaults(depth="dry_run")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
+    options = parser.parse_args(arguments)
+    # As on Ctrl-C: BitBake is stopped with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        result = check(options.image, options.depth, options.include)
+    except KasError as error:
+        print(f"error: kas refuses kas/{options.image}.yml:\n{error}", file=sys.stderr)
+        return 1
+    except BuildUserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return os.EX_UNAVAILABLE
+    for problem in result.problems:
+        print(f"error: {options.image}: {problem}", file=sys.stderr)
+    if options.json:
+        print(json.dumps(result.as_dict(), indent=2))
+    elif not result.problems:
+        seconds = ", ".join(f"{name} {value:.0f} s" for name, value in result.seconds.items())
+        tasks = "" if options.depth == "parse" else f", {result.log.attempted} tasks"
+        print(f"{options.image}: {result.log.recipes} recipes{tasks} ({seconds})")
+    return 1 if result.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

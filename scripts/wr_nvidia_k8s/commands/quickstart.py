@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""The plugin doing its job on a simulated Jetson, told step by step."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.lab import nodes
+from wr_nvidia_k8s.lab.jetson import BOARDS, lay_out
+from wr_nvidia_k8s.lab.kubelet.real import KubeletError
+from wr_nvidia_k8s.lab.plugin import PluginProcess
+
+FILES = TOP / "recipes-containers" / "nvidia-device-plugin" / "files"
+GPU = "nvidia.com/gpu"
+
+
+class StepError(Exception):
+    """A step did not do what it is there to show."""
+
+
+class Story:
+    """Numbers the steps, and remembers which one is being told."""
+
+    def __init__(self) -> None:
+        self.step = "starting"
+        self._number = 0
+
+    def begin(self, step: str) -> None:
+        self.step = step
+        self._number += 1
+        print(f"\n{self._number}. {step}", flush=True)
+
+    def tell(self, text: str) -> None:
+        print(f"   {text}", flush=True)
+
+
+def service_command(program: Path) -> list[str]:
+    """The unit's ExecStart with the frozen program and this checkout's configuration in their places."""
+    unit = (FILES / "nvidia-device-plugin.service").read_text(encoding="utf-8")
+    match = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    if not match:
+        raise StepError("expected ExecStart= in the unit, found none")
+    command = shlex.split(match[1].replace("/etc/nvidia-device-plugin/config.yaml", str(FILES / "config.yaml")))
+    return [str(program), *command[1:]]
+
+
+def freeze(folder: Path) -> Path:
+    """Freeze the plugin into `folder`; returns the program."""
+    machine = subprocess.run(["dpkg", "--print-architecture"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    result = subprocess.run([TOP / "scripts" / "freeze", "--arch", machine.strip(), "--output", folder])
+    if result.returncode:
+        raise StepError(f"scripts/freeze ended with {result.returncode}; its last lines above say why")
+    return folder / "nvidia-device-plugin" / "nvidia-device-plugin"
+
+
+async def tell(scratch: Path, board: str, keep: bool, story: Story) -> None:
+    """The whole story, in a folder that the caller removes."""
+    story.begin("Freeze the plugin into one folder that needs no Python, as the image's recipe does")
+    program = await asyncio.to_thread(freeze, scratch / "frozen")
+    story.tell(f"{program.parent.name}/: {sum(file.stat().st_size for file in program.parent.rglob('*')) >> 20} MiB")
+
+    story.begin(f"Lay out a simulated {BOARDS[board].model}")
+    root = lay_out(scratch / "board", board)
+
+    node = nodes.best(scratch)
+    story.begin(f"Start {node.name}")
+    async with node:
+        story.begin("Start the plugin as its service does")
+        async with PluginProcess(scratch, "--driver-root", str(root), "--kubelet-socket", str(node.socket),
+                                 command=service_command(program),
+                                 on_line=lambda line: story.tell(f"journal | {line[3:]}")) as plugin:
+            await plugin.wait_log("Registered device plugin")
+            await plugin.wait_notified("READY=1")
+            await show(node, plugin, story)
+            if keep:
+                story.begin("Kept running, until Ctrl-C")
+                story.tell(f"board    {root}")
+                story.tell(f"kubelet  {node.socket}")
+                story.tell(f"plugin   process {plugin.process.pid}; kill -HUP makes it read its configuration again")
+                await until_interrupted()
+            story.begin("Stop the plugin")
+            code = await plugin.end(signal.SIGTERM)
+            if code:
+                raise StepError(f"expected exit code 0 after SIGTERM, found {code}")
+
+
+async def show(node: nodes.Node, plugin: PluginProcess, story: Story) -> None:
+    """What a GPU node is for: one pod gets the device, the next waits, and a kubelet restart changes nothing."""
+    story.begin("What the node offers")
+    await node.has(GPU, 1)
+    story.tell(f"{GPU}: 1")
+
+    story.begin(f"A pod with {GPU}: 1")
+    variables = await node.run_pod("first", GPU)
+    story.tell(f"runs, and its container gets {variables}")
+    if variables.get("NVIDIA_VISIBLE_DEVICES") != "0":
+        raise StepError(f"expected NVIDIA_VISIBLE_DEVICES=0 in the container, found {variables}")
+
+    story.begin("A second one while the first has the device")
+    try:
+        raise StepError(f"expected the pod to be refused, it got {await node.run_pod('second', GPU)}")
+    except nodes.Refused as error:
+        story.tell(f"refused: {error}")
+
+    story.begin("The kubelet restarts, and wipes the plugin's socket as it does")
+    await node.restart()
+    await plugin.wait_log("Registered device plugin", count=2)
+    await node.has(GPU, 1)
+    story.tell(f"{GPU}: 1 again")
+
+    story.begin("The first pod ends, another takes its turn")
+    await node.remove_pod("first")
+    story.tell(f"third runs and gets {await node.run_pod('third', GPU)}")
+
+
+async def until_interrupted() -> None:
+    """Return at SIGINT or SIGTERM."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="scripts/quickstart", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Show the device plugin at work on a simulated Jetson: no board, no cluster, nothing left behind.",
+        epilog="exit codes: 0 every step did what it shows; 1 one did not, and the last lines say which and why")
+    parser.add_argument("--board", choices=sorted(BOARDS), default="jetson-orin-nano")
+    parser.add_argument("--keep", action="store_true", help="leave it running afterwards, until Ctrl-C")
+    arguments = parser.parse_args()
+    story = Story()
+    # A short name: a socket's path has 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="wr-quickstart-") as scratch:
+        try:
+            asyncio.run(tell(Path(scratch), arguments.board, arguments.keep, story))
+        except (StepError, nodes.Refused, KubeletError, AssertionError, asyncio.TimeoutError, OSError) as error:
+            print(f"\nFAILED at: {story.step}\n{type(error).__name__}: {error or 'no answer in time'}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("\ninterrupted", file=sys.stderr)
+            return 130
+    print("\nEvery step did what it shows. Next: README.md, Build and flash.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

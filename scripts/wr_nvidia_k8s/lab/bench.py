@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""Figures of the plugin: how soon it serves, what it weighs, how quickly it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import grpc.aio
+
+from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
+from nvidia_device_plugin import rpc
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.plugin import jetson
+
+GPU = "nvidia.com/gpu"
+
+
+async def measure(command: list[str], starts: int, calls: int, idle_seconds: float) -> dict[str, float]:
+    """Start the program `starts` times, call it `calls` times, watch it idle; milliseconds, KiB and microseconds."""
+    started, restarted = [], []
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        scratch = Path(name)
+        kubelet = KubeletStandin(scratch / "kubelet")
+        await kubelet.start()
+        for _ in range(starts):
+            expected, begin = kubelet.registrations + 1, time.perf_counter()
+            async with jetson(scratch, command=command):
+                await _registered(kubelet, expected)
+                started.append((time.perf_counter() - begin) * 1e3)
+        async with jetson(scratch, command=command) as plugin:
+            await _registered(kubelet, kubelet.registrations + 1)
+            await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+            for _ in range(starts):
+                expected = kubelet.registrations + 1
+                await kubelet.stop()
+                begin = time.perf_counter()
+                await kubelet.start()
+                await _registered(kubelet, expected)
+                restarted.append((time.perf_counter() - begin) * 1e3)
+            settled = _memory(plugin.process.pid)
+            latencies = await _allocate(kubelet, calls)
+            loaded, before = _memory(plugin.process.pid), _cpu(plugin.process.pid)
+            await asyncio.sleep(idle_seconds)
+            idle = (_cpu(plugin.process.pid) - before) * 1e3
+        await kubelet.stop()
+    return {
+        "spawn_to_registered_ms_median": statistics.median(started), "spawn_to_registered_ms_max": max(started),
+        "kubelet_restart_to_registered_ms_median": statistics.median(restarted),
+        "kubelet_restart_to_registered_ms_max": max(restarted),
+        "rss_settled_kib": settled, "rss_after_load_kib": loaded,
+        "allocate_us_median": statistics.median(latencies),
+        "allocate_us_p99": statistics.quantiles(latencies, n=100)[98],
+        "idle_cpu_ms": idle, "idle_seconds": idle_seconds,
+    }
+
+
+async def _registered(kubelet: KubeletStandin, count: int) -> None:
+    await kubelet.wait_for(lambda: kubelet.registrations >= count)
+
+
+async def _allocate(kubelet: KubeletStandin, calls: int) -> list[float]:
+    request = api.AllocateRequest()
+    request.container_requests.add(devices_ids=["0"])
+    latencies = []
+    async with grpc.aio.insecure_channel(f"unix:{kubelet.folder}/nvidia-gpu.sock") as channel:
+        allocate = rpc.call(channel, rpc.DEVICE_PLUGIN, "Allocate")
+        for _ in range(calls):
+            begin = time.perf_counter()
+            await allocate(request)
+            latencies.append((time.perf_counter() - begin) * 1e6)
+    return latencies
+
+
+def _memory(pid: int) -> int:
+    """Resident set in KiB: proc(5), status."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])
+
+
+def _cpu(pid: int) -> float:
+    """User and system time in seconds: proc(5), stat, fields 14 and 15."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
