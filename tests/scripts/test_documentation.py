@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the documentation tells a reader to run, use and look at is there."""
 
+import ast
 import os
 import re
 import shlex
@@ -11,8 +12,9 @@ import pytest
 import yaml
 
 TOP = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*TOP.glob("*.md"), *TOP.glob("meta-wr-nvidia-k8s/*.md")])
+DOCUMENTS = sorted([*TOP.glob("*.md"), *TOP.glob("docs/*.md"), *TOP.glob("meta-wr-nvidia-k8s/*.md")])
 README = TOP / "README.md"
+EXAMPLES = sorted(TOP.glob("examples/*.yaml"))
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -30,7 +32,7 @@ def test_commands_name_files_that_exist_and_options_that_are_taken(document: Pat
         program, *arguments = shlex.split(line, comments=True) or [""]
         for word in (program, *arguments):
             for part in word.split(":"):
-                if re.match(r"(scripts|kas|tests|meta-wr-nvidia-k8s)/", part):
+                if re.match(r"(docs|examples|scripts|kas|tests|meta-wr-nvidia-k8s)/", part):
                     assert (TOP / part).exists(), f"{document.name}: {line}"
         if program.startswith("scripts/"):
             assert os.access(TOP / program, os.X_OK), f"{document.name}: {line}"
@@ -40,16 +42,42 @@ def test_commands_name_files_that_exist_and_options_that_are_taken(document: Pat
                 assert option.split("=")[0] in usage.stdout, f"{document.name}: {line}"
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", document.read_text(encoding="utf-8")):
-        if not target.startswith(("http://", "https://", "#")):
-            assert (document.parent / target.split("#")[0]).exists(), f"{document.name}: {target}"
+def test_the_readmes_manifests_are_the_examples() -> None:
+    """A reader who copies one, and a reader who applies the file, get the same."""
+    examples = {path.read_text(encoding="utf-8") for path in EXAMPLES}
+    inline = blocks(README, "yaml")
+    assert inline
+    assert set(inline) <= examples
 
 
-def test_the_readmes_pod_asks_for_what_the_plugin_offers() -> None:
-    pods = [yaml.safe_load(block) for block in blocks(README, "yaml")]
-    assert pods
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_examples_ask_for_what_the_plugin_offers(example: Path) -> None:
+    assert f"examples/{example.name}" in README.read_text(encoding="utf-8")
+    pods = list(yaml.safe_load_all(example.read_text(encoding="utf-8")))
+    assert len({pod["metadata"]["name"] for pod in pods}) == len(pods)
     for pod in pods:
         assert (pod["apiVersion"], pod["kind"]) == ("v1", "Pod")
         assert [container["resources"]["limits"]["nvidia.com/gpu"] for container in pod["spec"]["containers"]] == [1]
+
+
+def _messages() -> set[str]:
+    """The texts of the plugin and the commands, with ... for each value that is filled in."""
+    texts = set()
+    for file in [*TOP.glob("plugin-src/nvidia_device_plugin/**/*.py"), *TOP.glob("scripts/wr_nvidia_k8s/**/*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                texts.add("".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+    return texts
+
+
+def test_the_messages_that_the_troubleshooting_quotes_are_said() -> None:
+    """A quoted message of this repository has … where something is left out; those of other programs have none."""
+    troubleshooting = (TOP / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    quoted = {quote for quote in re.findall(r"`([^`\n]+)`", troubleshooting) if "…" in quote}
+    assert quoted
+    messages = _messages()
+    for quote in quoted:
+        pattern = ".*".join(re.escape(part) for part in quote.split("…"))
+        assert any(re.search(pattern, message, re.DOTALL) for message in messages), quote

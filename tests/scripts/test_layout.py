@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,3 +95,12 @@ def test_flashing_needs_nothing_but_python() -> None:
     for file in (ROOT / "flash").glob("*.py"):
         foreign = {name.split(".")[0] for _, name in _imports(file) if not _package(name)} - sys.stdlib_module_names
         assert not foreign, f"{file}: {foreign}"
+
+
+def test_the_architecture_page_shows_the_same_floors() -> None:
+    """Its table has a row for each package: name, purpose, and what it may import."""
+    page = (TOP / "docs/architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| may import |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `([\w.]+)` \|[^|]*\|([^|]*)\|$", table, re.MULTILINE)
+    shown = {name: {name, *re.findall(r"`([\w.]+)`", imports)} for name, imports in rows}
+    assert shown == {name: {name, *allowed} for name, allowed in ALLOWED.items()}
