@@ -1,4 +1,4 @@
-SUMMARY = "A Jetson's files and device nodes, for a machine that is none"
+SUMMARY = "A Jetson's files and device nodes, for a machine that is not one"
 DESCRIPTION = "What the device plugin and NVIDIA's container runtime look for on a Jetson: L4T's release file, the \
 device nodes, a libcuda that knows of no GPU, and the list by which the runtime passes them to containers. With it, \
 everything of a node but computing on the GPU can be tried in an emulated machine."
