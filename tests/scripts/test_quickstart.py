@@ -2,6 +2,7 @@
 """scripts/quickstart, as a newcomer runs it."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -35,7 +36,18 @@ def test_it_tells_the_whole_story_and_leaves_nothing_behind(place: Path) -> None
                   "runs, and its container gets {'NVIDIA_VISIBLE_DEVICES': '0'}", "refused: ",
                   "nvidia.com/gpu: 1 again", "third runs", "Every step did what it shows"):
         assert words in result.stdout
+    assert_printed_in_order(result.stdout)
     assert list(place.iterdir()) == []
+
+
+def assert_printed_in_order(output: str) -> None:
+    """What the README shows of the output, where … stands for the rest of a line."""
+    shown = re.search(r"^```text\n(.*?)^```", (TOP / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert shown
+    lines = iter(output.splitlines())
+    for line in filter(None, shown[1].splitlines()):
+        pattern = ".*".join(re.escape(part) for part in line.split("…"))
+        assert any(re.fullmatch(pattern, printed) for printed in lines), f"the README shows: {line}\nprinted:\n{output}"
 
 
 def test_a_step_that_fails_is_named_with_its_reason(place: Path) -> None:

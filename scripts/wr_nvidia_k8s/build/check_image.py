@@ -140,7 +140,7 @@ def _graph(build: KasBuild, log: BitbakeLog) -> int:
 def _problems(log: BitbakeLog, status: int, depth: str) -> list[str]:
     problems = [f"{message.level.lower()}: {message.text}" for message in log.errors]
     ours = log.warnings_naming(own_names(), besides=cache.root())
-    problems += [f"warning of ours: {message.text}" for message in ours]
+    problems += [f"warning about this layer: {message.text}" for message in ours]
     if problems:
         return list(dict.fromkeys(problems))
     if log.parse_errors:
