@@ -47,16 +47,7 @@ CONFFILES:${PN} = "${sysconfdir}/rancher/k3s/config.yaml"
 # An agent that knows no server would start over and over, on a board with nobody to see it: said by the build.
 # nooelint: oelint.task.noanonpython
 python () {
-    import re
-
-    role = d.getVar('WR_NVIDIA_K8S_ROLE')
-    url = d.getVar('WR_NVIDIA_K8S_SERVER_URL') or ''
-    if role not in ('server', 'agent'):
-        raise bb.parse.SkipRecipe('WR_NVIDIA_K8S_ROLE: expected server or agent, found "%s"' % role)
-    if role == 'agent' and not re.fullmatch(r'https://[A-Za-z0-9.:_\[\]-]+', url):
-        raise bb.parse.SkipRecipe('WR_NVIDIA_K8S_SERVER_URL: expected the server that the agent (WR_NVIDIA_K8S_ROLE) '
-                                  'joins, such as https://10.0.0.1:6443, found "%s"' % url)
-    if role == 'server' and url:
-        raise bb.parse.SkipRecipe('WR_NVIDIA_K8S_SERVER_URL: expected nothing, because WR_NVIDIA_K8S_ROLE is server, '
-                                  'found "%s": set the role to agent' % url)
+    problem = nvidia_k8s_role_problem(d)
+    if problem:
+        raise bb.parse.SkipRecipe(problem)
 }

@@ -90,6 +90,26 @@ def test_an_agent_needs_a_server_and_only_an_agent_has_one(release: str) -> None
 
 
 @pytest.mark.parametrize("release", RELEASES)
+def test_wrong_settings_are_refused_before_the_first_recipe_is_parsed(release: str) -> None:
+    """A parse of all recipes takes minutes. The few that are left here say whether one began."""
+    few = {"BBMASK": r"/(?!k3s-config)[^/]*\.bb(append)?$", "BB_DANGLINGAPPENDS_WARNONLY": "1"}
+    wrong = {
+        "WR_NVIDIA_K8S_ROLE": "agent",
+        "WR_NVIDIA_K8S_TOKEN_FILE": "/nonexistent",
+        "WR_NVIDIA_K8S_PRELOAD_DIR": "images",
+    }
+    status, output = run(build_directory({**few, **wrong}, release), "bitbake -p")
+    assert status != 0
+    assert "WR_NVIDIA_K8S_SERVER_URL: expected the server that the agent (WR_NVIDIA_K8S_ROLE) joins" in output
+    assert 'WR_NVIDIA_K8S_TOKEN_FILE: expected a file, by its absolute path, found none as "/nonexistent"' in output
+    assert 'WR_NVIDIA_K8S_PRELOAD_DIR: expected a directory, by its absolute path, found none as "images"' in output
+    assert "Traceback" not in output and ".bb files complete" not in output
+    right = {"WR_NVIDIA_K8S_ROLE": "agent", "WR_NVIDIA_K8S_SERVER_URL": SERVER}
+    status, output = run(build_directory({**few, **right}, release), "bitbake -p")
+    assert status == 0 and ".bb files complete" in output, output
+
+
+@pytest.mark.parametrize("release", RELEASES)
 def test_nothing_is_preloaded_where_no_directory_is_named(release: str) -> None:
     directories: list[dict[str, object]] = [
         {},
