@@ -101,6 +101,15 @@ def test_k3s_starts_after_all_that_it_stands_on_and_needs_none_of_ours(
     assert "docker.service" in preload["After"]
 
 
+def test_restarting_an_agent_leaves_the_network_of_running_containers_alone(tmp_path: Path, release: Path) -> None:
+    units = lay_out(tmp_path / "units", release)
+    text = (units / "k3s-agent.service").read_text()
+    assert "k3s-clean" in text, "expected what our drop-in is there to switch off; it can go"
+    output = analyze(units, "verify", str(units / "k3s-agent.service"))
+    unit = output.split("-> Unit k3s-agent.service:")[1].split("-> Unit ")[0]
+    assert "k3s agent" in unit and "k3s-clean" not in unit
+
+
 def test_an_agent_waits_for_its_token(tmp_path: Path, release: Path) -> None:
     units = lay_out(tmp_path / "units", release)
     output = analyze(units, "verify", str(units / "k3s-agent.path"), str(units / "k3s-agent.service"))

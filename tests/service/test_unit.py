@@ -60,12 +60,5 @@ def test_the_sandbox_only_gets_tighter(root: Path, record_property: Callable[[st
     assert float(match[1]) <= HIGHEST_EXPOSURE, result.stdout
 
 
-def test_the_kubelet_is_wanted_and_waited_for_but_not_bound_to() -> None:
-    unit = UNIT.read_text()
-    for directive in ("After", "Wants"):
-        assert re.search(rf"^{directive}=k3s.service k3s-agent.service$", unit, re.MULTILINE)
-    assert not re.search(r"^(BindsTo|Requires|PartOf|Requisite)=", unit, re.MULTILINE)
-
-
 def test_the_shipped_configuration_is_the_programs_defaults() -> None:
     assert config.load({"config-file": str(FILES / "config.yaml")}, {}) == config.load({}, {})

@@ -84,6 +84,14 @@ async def started(machine: Machine, since: int) -> None:
         raise machine.error(f"expected nobody to be logged in and no prompt to do so, found {sessions}")
 
 
+async def is_first(machine: Machine) -> None:
+    """In a boot that nothing has happened in yet: the plugin served before the kubelet started."""
+    plugin, kubelet = await properties(machine), await properties(machine, KUBELET)
+    served, started = plugin["ActiveEnterTimestampMonotonic"], kubelet["ExecMainStartTimestampMonotonic"]
+    if int(started) < int(served):
+        raise machine.error(f"expected {KUBELET} to start after {UNIT} served at {served} us, found it at {started} us")
+
+
 def milestones(machine: Machine, since: int) -> None:
     """The log tells how the program got where it is, in order."""
     name = board.description(has_device_tree=machine.emulator.has_device_tree)

@@ -42,9 +42,10 @@ class Report:
 
 async def writable(machine: Machine, report: Report, tell: Callable[[str], None]) -> None:
     """Boot, be killed, see the kubelet restart, be reloaded, reboot. Raises MachineError."""
-    with report.step("boot: the service is active, registered, and the node has its GPU", tell):
+    with report.step("boot: the service is active before the kubelet, registered, and the node has its GPU", tell):
         await check.started(machine, 0)
         await check.registered(machine, 0, restarts=0)
+        await check.is_first(machine)
         check.milestones(machine, 0)
         report.figures.update(await check.figures(machine))
     with report.step("its sandbox is in force", tell):
@@ -55,10 +56,11 @@ async def writable(machine: Machine, report: Report, tell: Callable[[str], None]
         await check.is_left_alone(machine, "the kubelet restarts", f"systemctl restart {check.KUBELET}")
     with report.step("reload: it registers again, and is the same process", tell):
         await check.is_left_alone(machine, "the service is reloaded", f"systemctl reload {check.UNIT}")
-    with report.step("reboot: it ends in order, and comes back", tell):
+    with report.step("reboot: it ends in order, and comes back before the kubelet", tell):
         since = await _reboot(machine)
         await check.started(machine, since)
         await check.registered(machine, since, restarts=0)
+        await check.is_first(machine)
         check.milestones(machine, since)
     with report.step("no error in the journal, and the machine powers off", tell):
         check.has_no_errors(machine)
