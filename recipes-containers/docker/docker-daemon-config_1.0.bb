@@ -1,6 +1,7 @@
-SUMMARY = "Docker's daemon.json with the NVIDIA runtime as the default"
+SUMMARY = "Docker's daemon.json: the NVIDIA runtime as the default, and bounded logs"
 DESCRIPTION = "The kubelet reaches Docker through cri-dockerd, which does not pass a pod's RuntimeClass on: \
-only Docker's default runtime decides whether a container can use the GPU."
+only Docker's default runtime decides whether a container can use the GPU. Nor can it have a container's log reopened: \
+Docker rotates each before it reaches the size at which the kubelet would (containerLogMaxSize, 10Mi)."
 HOMEPAGE = "https://docs.docker.com/reference/cli/dockerd/"
 LICENSE = "MIT"
 LIC_FILES_CHKSUM = "file://${COREBASE}/meta/COPYING.MIT;md5=3da9cfbcb788c80a0384361b4de20420"

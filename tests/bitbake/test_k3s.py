@@ -59,17 +59,22 @@ def run(build: KasBuild, command: str) -> tuple[int, str]:
     return process.returncode, output
 
 
-def skipped(release: str, recipe: Path, *settings: dict[str, object]) -> list[str | None]:
-    """For each of ``settings``: BitBake's reason not to offer ``recipe``, None where it does."""
+def parsed(release: str, questions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """BitBake's answers to the questions: layer/parse_recipes.py says what they are."""
     build = build_directory({}, release)
-    questions = [{"recipe": str(recipe), "settings": each} for each in settings]
     (build.directory.parent / "questions.json").write_text(json.dumps(questions))
     script = Path(__file__).resolve().parents[1] / "layer" / "parse_recipes.py"
     libraries = '$(dirname "$(command -v bitbake)")/../lib'
     status, output = run(build, f"PYTHONPATH={libraries} python3 {script} ../questions.json")
     assert status == 0, output
     answers: list[dict[str, Any]] = json.loads(output.rsplit("recipes as JSON: ", 1)[1])
-    return [answer["skipped"] for answer in answers]
+    return answers
+
+
+def skipped(release: str, recipe: Path, *settings: dict[str, object]) -> list[str | None]:
+    """For each of ``settings``: BitBake's reason not to offer ``recipe``, None where it does."""
+    questions = [{"recipe": str(recipe), "settings": each} for each in settings]
+    return [answer["skipped"] for answer in parsed(release, questions)]
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -26,6 +26,43 @@ def test_docker_runs_every_container_with_the_nvidia_runtime() -> None:
     assert settings["runtimes"][default]["path"] == "nvidia-container-runtime"
 
 
+# kubernetes pkg/kubelet/apis/config/v1beta1/defaults.go: ContainerLogMaxSize "10Mi", of 1.20 to 1.34.
+KUBELET_ROTATES_AT = 10 * 2**20
+
+
+def test_docker_rotates_a_containers_log_before_the_kubelet_would() -> None:
+    """cri-dockerd cannot have a log reopened: the kubelet would move away a file that Docker goes on writing to."""
+    settings = json.loads((RECIPES / "docker/docker-daemon-config/daemon.json").read_text())
+    assert settings["log-driver"] == "json-file"
+    assert int(settings["log-opts"]["max-file"]) > 1, "expected the end of the last file to stay when a new one begins"
+    size = re.fullmatch(r"(\d+)([km])", settings["log-opts"]["max-size"])
+    assert size
+    # go-units RAMInBytes: powers of 1024. A line of up to 16 KiB is written whole, with what JSON adds to it.
+    assert int(size[1]) * {"k": 2**10, "m": 2**20}[size[2]] < KUBELET_ROTATES_AT - 2**20
+
+
+def test_the_journal_is_kept_bounded_and_written_once(tmp_path: Path) -> None:
+    """As systemd itself puts together the release's settings and ours."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze: apt-get install systemd")
+    release = LAYERS / "oe-core/meta/recipes-core/systemd/systemd-conf/journald.conf"
+    ours = RECIPES.parent / "meta-wr-nvidia-k8s/recipes-core/journal-config"
+    recipe = next(ours.glob("*.bb")).read_text()
+    (name,) = re.findall(r"/journald\.conf\.d/(\S+\.conf)$", recipe, re.MULTILINE)
+    folder = tmp_path / "usr/lib/systemd/journald.conf.d"
+    folder.mkdir(parents=True)
+    text = release.read_text() if release.exists() else "[Journal]\nForwardToSyslog=yes\n"
+    (folder / "00-systemd-conf.conf").write_text(text)
+    (folder / name).write_text((ours / "journal-config/journald.conf").read_text())
+    command = ["systemd-analyze", f"--root={tmp_path}", "cat-config", "systemd/journald.conf"]
+    merged = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    settings = dict(re.findall(r"(?m)^(\w+)=(.*)$", merged))
+    assert settings["Storage"] == "persistent"
+    assert settings["ForwardToSyslog"] == "no"
+    size = re.fullmatch(r"(\d+)M", settings["SystemMaxUse"])
+    assert size and int(size[1]) <= 512
+
+
 def test_k3s_uses_docker() -> None:
     assert yaml.safe_load((RECIPES / "k3s/k3s-config/config.yaml").read_text())["docker"] is True
 

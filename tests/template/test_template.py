@@ -90,6 +90,14 @@ def test_distro_features(project: Project) -> None:
     assert wanted - set(project.image["DISTRO_FEATURES"].split()) == set()
 
 
+def test_logs(project: Project) -> None:
+    """The same as kas/include/nvidia-k8s.yml sets, which test_logs.py shows the effect of."""
+    text = (TOP / "kas/include/nvidia-k8s.yml").read_text()
+    wanted = dict(re.findall(r'(?m)^ +(VOLATILE_\w+|VIRTUAL-RUNTIME_[\w-]+) = "(.*)"$', text))
+    assert len(wanted) == 3
+    assert {name: project.image.get(name) for name in wanted} == wanted
+
+
 def test_allow_list_lets_the_node_through(project: Project) -> None:
     """It acts, on meta-virtualization too, but neither on these nor on our recipes nor on the board's own layer."""
     layers = set(project.image["RECIPE_LIST_LAYERS"].split())

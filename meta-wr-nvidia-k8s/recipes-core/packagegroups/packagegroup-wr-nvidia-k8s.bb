@@ -14,6 +14,7 @@ WR_NVIDIA_K8S_DRIVER[tegra] = ""
 RDEPENDS:${PN} = " \
     docker-ce \
     docker-daemon-config \
+    journal-config \
     k3s-config \
     nvidia-container-toolkit-config \
     nvidia-device-plugin \
