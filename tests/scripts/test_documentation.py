@@ -81,3 +81,19 @@ def test_the_messages_that_the_troubleshooting_quotes_are_said() -> None:
     for quote in quoted:
         pattern = ".*".join(re.escape(part) for part in quote.split("…"))
         assert any(re.search(pattern, message, re.DOTALL) for message in messages), quote
+
+
+def test_the_architecture_page_lists_the_units_in_their_order() -> None:
+    """Each Before= and After= of this repository's units, between units of the page's table, agrees with the table."""
+    table = (TOP / "docs/architecture.md").read_text(encoding="utf-8").partition("| order |")[2].partition("\n\n")[0]
+    listed = [re.findall(r"`([\w.-]+)`", row.split("|")[2])[0] for row in table.splitlines()[2:]]
+    units = [*TOP.glob("recipes-containers/*/*/*.service"), *TOP.glob("meta-wr-nvidia-k8s/recipes-*/*/*/*.service")]
+    orders = set()
+    for unit in units:
+        for kind, names in re.findall(r"^(Before|After)=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE):
+            for name in (name.removesuffix(".service") for name in names.split()):
+                orders.add((unit.stem, name) if kind == "Before" else (name, unit.stem))
+    known = {(first, then) for first, then in orders if first in listed and then in listed}
+    assert len(known) > 5
+    wrong = [(first, then) for first, then in sorted(known) if listed.index(first) > listed.index(then)]
+    assert not wrong
