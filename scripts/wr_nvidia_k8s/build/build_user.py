@@ -2,8 +2,8 @@
 """Run BitBake (or anything that refuses root) as an ordinary user.
 
 BitBake stops when it is root. A developer is an ordinary user already and runs the command as it is. In a
-container one is often root: there this module makes the system user ``wr-nvidia-k8s-build`` and runs the
-command as that user, in mount and PID namespaces of its own:
+container one is often root: there this module runs the command as the system user
+``wr-nvidia-k8s-build``, in mount and PID namespaces of its own:
 
 - Every path keeps its name. Where a folder above a needed path is closed to the user (``/root``), an empty
   folder is laid over it *inside the namespace* and only the needed paths are bound below it: the read-only
@@ -142,22 +142,18 @@ class BuildUser:
 
 
 def _account() -> pwd.struct_passwd:
-    missing = [tool for tool in ("unshare", "setpriv", "useradd", "mount") if shutil.which(tool) is None]
+    missing = [tool for tool in ("unshare", "setpriv", "mount") if shutil.which(tool) is None]
     if missing:
         raise BuildUserError(
             f"expected {', '.join(missing)} on PATH, to run BitBake as the user {NAME} "
-            "(it refuses root): install util-linux, mount and passwd, or run this as an ordinary user"
+            "(it refuses root): install util-linux and mount, or run this as an ordinary user"
         )
     try:
         return pwd.getpwnam(NAME)
     except KeyError:
-        account = ["--system", "--user-group", "--shell", "/usr/sbin/nologin"]
-        home = ["--no-create-home", "--home-dir", "/nonexistent"]
-        made = subprocess.run(["useradd", *account, *home, NAME], capture_output=True, text=True, check=False)
-    try:
-        return pwd.getpwnam(NAME)  # whether we made it or somebody beside us
-    except KeyError:
-        raise BuildUserError(f"expected useradd to make the user {NAME}: {made.stderr.strip()}") from None
+        raise BuildUserError(
+            f"expected the user {NAME}, to run BitBake as: scripts/test and scripts/check-image make it"
+        ) from None
 
 
 def _closed_ancestor(path: Path) -> Path | None:

@@ -100,7 +100,7 @@ class KasBuild:
         self.config.setdefault("local_conf_header", {}).update(extra or {})
         self.targets: list[str] = [self.config["target"]]
         programs = {Path(sys.prefix), Path(sys.base_prefix)} - {Path("/usr")}
-        self.user = BuildUser(read_only=[TOP, LAYERS, *_shared_objects(LAYERS), *programs], writable=[state])
+        self.user = BuildUser(read_only=[TOP, LAYERS, *shared_objects(LAYERS), *programs], writable=[state])
         self._config_file = self._write(state / "kas.json", json.dumps(self.config, indent=2))
         # kas gives BitBake a HOME of its own, with this in it: the trees are somebody else's.
         self._gitconfig = self._write(state / "gitconfig", "[safe]\n\tdirectory = *\n")
@@ -151,9 +151,10 @@ class KasBuild:
                 raise
 
 
-def _shared_objects(trees: Path) -> set[Path]:
+def shared_objects(trees: Path) -> set[Path]:
     """Where trees made with ``git clone --shared`` keep their objects: git needs those folders as well."""
     found: set[Path] = set()
-    for alternates in trees.glob("*/.git/objects/info/alternates"):
-        found.update(Path(line) for line in alternates.read_text().splitlines() if line.startswith("/"))
+    for repository in ("*/.git", "*/*/.git", "*/*.git"):
+        for alternates in trees.glob(f"{repository}/objects/info/alternates"):
+            found.update(Path(line) for line in alternates.read_text().splitlines() if line.startswith("/"))
     return {path for path in found if path.exists()}

@@ -44,8 +44,11 @@ def codename() -> str:
     return release["VERSION_CODENAME"].strip('"')
 
 
-def _sources(release: str, scratch: Path) -> str:
-    """apt sources (deb822) for `release`, from the mirrors that this system uses."""
+def sources(release: str, scratch: Path) -> str:
+    """apt sources (deb822) for `release`, from the mirrors that this system uses.
+
+    Where apt has no package lists yet, some are fetched below ``scratch``. Raises DebianError.
+    """
     fields = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SIGNED_BY)"
     lines = _run(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"]).splitlines()
     found = []
@@ -68,7 +71,7 @@ def _apt(scratch: Path, arch: str) -> list[str]:
     for folder in ("lists/partial", "archives/partial", "sources.d"):
         (scratch / folder).mkdir(parents=True)
     (scratch / "status").touch()
-    (scratch / "debian.sources").write_text(_sources(codename(), scratch), encoding="utf-8")
+    (scratch / "debian.sources").write_text(sources(codename(), scratch), encoding="utf-8")
     options = {
         "APT::Architecture": arch,
         "APT::Architectures": arch,

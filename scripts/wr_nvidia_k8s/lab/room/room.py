@@ -35,6 +35,8 @@ class Room:
     hide: directories that are empty in the room.
     show: {path in the room: file or directory of the scratch directory that is to be seen there}.
     path: directories in the scratch directory to look for programs in before the machine's.
+    network: see the machine's network instead.
+    within: the folder to make the scratch directory in, instead of that for temporary files.
 
     Raises RoomError where the kernel, or a privilege that is missing, is against it.
     """
@@ -48,8 +50,11 @@ class Room:
         hide: Sequence[str],
         show: Mapping[str, str],
         path: Sequence[str] = (),
+        network: bool = False,
+        within: Path | None = None,
     ) -> None:
-        self.scratch = Path(tempfile.mkdtemp(prefix=f"{name}-")).resolve()
+        self.scratch = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=within)).resolve()
+        self._namespaces = ["--mount", "--pid", "--ipc", *([] if network else ["--net"])]
         for hidden in hide:
             if self.scratch.is_relative_to(hidden):
                 self.scratch.rmdir()
@@ -78,7 +83,7 @@ class Room:
     def _open(self, commands: list[list[str]]) -> None:
         self._complaint = tempfile.TemporaryFile("w+")  # noqa: SIM115 -- open as long as the keeper runs
         self._keeper = subprocess.Popen(
-            [sys.executable, "-I", keeper.__file__, str(self.scratch), json.dumps(commands)],
+            [sys.executable, "-I", keeper.__file__, str(self.scratch), json.dumps([self._namespaces, commands])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaint,
@@ -93,10 +98,11 @@ class Room:
             raise RoomError(f"the room {self.scratch.name} ended before it was made")
         self._pid, *self._cgroups = json.loads(line)
 
-    def close(self) -> None:
+    def close(self, deadline: float = _DEADLINE) -> None:
         """Kill what runs in the room, and remove its cgroups and scratch directory. May be called again.
 
-        Raises RoomError where that did not succeed, or where the room was never made.
+        deadline: seconds that this may take. Raises RoomError where that did not succeed, or where the room was never
+        made.
         """
         assert self._keeper.stdin is not None  # noqa: S101 -- PIPE at the start
         if self._complaint.closed:
@@ -105,7 +111,7 @@ class Room:
             self._keeper.stdin.close()
             try:
                 for process in (self._keeper, *self._daemons):
-                    process.wait(_DEADLINE)
+                    process.wait(deadline)
             except subprocess.TimeoutExpired as error:
                 raise RoomError(f"the room {self.scratch.name} does not end: {error}") from error
             if self._keeper.returncode:
@@ -116,8 +122,8 @@ class Room:
         """``argv`` wrapped so that, started outside the room, it runs inside."""
         # The cgroups before the namespace: systemd mounts v2 so that no process crosses a namespace's border.
         join = f'for d in {shlex.join(self._cgroups)}; do echo 0 >"$d/cgroup.procs"; done; exec "$@"'
-        namespaces = ("--mount", "--pid", "--net", "--ipc", "--cgroup")
-        return ["sh", "-ec", join, "sh", "nsenter", f"--target={self._pid}", *namespaces, "--", *argv]
+        enter = ["nsenter", f"--target={self._pid}", *self._namespaces, "--cgroup"]
+        return ["sh", "-ec", join, "sh", *enter, "--", *argv]
 
     def start(self, argv: Sequence[str], log: Path) -> Daemon:
         """Start a daemon in the room, its output appended to ``log``."""
