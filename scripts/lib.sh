@@ -54,9 +54,9 @@ as_root() {
 # Install what BitBake asks of any machine: packages, a locale, and a user, as it refuses root.
 # Exit 69 says what is missing where that cannot be done.
 ensure_bitbake() {
-    local packages user=wr-nvidia-k8s-build
-    readarray -t packages < <(sed -n 's/ \+bitbake$//p' "$TOP/tests/debian-packages.txt")
-    ensure_apt "${packages[@]}" || return
+    local wanted user=wr-nvidia-k8s-build
+    readarray -t wanted < <(sed -n 's/ \+bitbake$//p' "$TOP/tests/debian-packages.txt")
+    ensure_apt "${wanted[@]}" || return
     if ! locale -a | grep -qix 'en_US\.utf-\?8'; then
         as_root localedef -i en_US -f UTF-8 en_US.UTF-8 || {
             echo "error: expected the locale en_US.UTF-8, which BitBake needs" >&2
@@ -73,9 +73,9 @@ ensure_bitbake() {
 # Install what the tests need: all packages of the list, and ensure_bitbake. What cannot be had is said, and not fatal:
 # each test that needs it says so and is skipped.
 ensure_tests() {
-    local packages
-    readarray -t packages < <(sed '/^#/d; s/ .*//' "$TOP/tests/debian-packages.txt")
-    ensure_apt "${packages[@]}" && ensure_bitbake && return
+    local wanted
+    readarray -t wanted < <(sed '/^#/d; s/ .*//' "$TOP/tests/debian-packages.txt")
+    ensure_apt "${wanted[@]}" && ensure_bitbake && return
     echo "going on without; the tests that need it are skipped" >&2
 }
 
@@ -95,7 +95,8 @@ ensure_venv() {
         echo "making a virtual environment for the tests and tools" >&2
         rm -rf "$VENV"
         "$python" -m venv "$VENV"
-        "$VENV/bin/pip" install --quiet --disable-pip-version-check -r "$TOP/tests/requirements.txt"
+        "$VENV/bin/pip" install --quiet --disable-pip-version-check --use-pep517 \
+            -r "$TOP/tests/requirements.txt"
         touch "$VENV/.complete"
     ) 9>"$CACHE/venv/.lock"
 }

@@ -89,7 +89,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         _make(room)
         words = [f"{name}={value}" for name, value in {**_environment(), **(environment or {})}.items()]
         enter = ["env", "-i", *words, "sh", "-c", 'cd "$0" && exec "$@"', str(CHECKOUT), *command]
-        return _wait(subprocess.Popen(room.command(enter), cwd="/"))
+        return _wait(subprocess.Popen(room.command(enter), cwd="/", env={"PATH": _path()}))
     finally:
         say("removing the fresh Debian")
         room.close(_CLOSE_SECONDS)
@@ -98,9 +98,15 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
 def _check() -> None:
     if os.geteuid() != 0:
         raise FreshError("expected root, which may change its root directory, mount and make devices: use sudo")
-    missing = [tool for tool in ("debootstrap", "git", "nsenter", "pivot_root") if shutil.which(tool) is None]
+    tools = ("debootstrap", "git", "nsenter", "pivot_root")
+    missing = [tool for tool in tools if shutil.which(tool, path=_path()) is None]
     if missing:
         raise FreshError(f"expected the commands {', '.join(missing)}; apt-get install debootstrap git util-linux")
+
+
+def _path() -> str:
+    """Where this machine's programs are; the PATH of a user who became root may lack those that are only root's."""
+    return f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
@@ -127,7 +133,7 @@ def _make(room: Room) -> None:
     with log.open("w") as output:
         made = subprocess.run(
             room.command(["debootstrap", "--variant=minbase", RELEASE, str(new), mirror]),
-            env={**os.environ, "PATH": room.environment["PATH"]}, cwd="/", stdin=subprocess.DEVNULL,
+            env={**os.environ, "PATH": _path()}, cwd="/", stdin=subprocess.DEVNULL,
             stdout=output, stderr=output, check=False,
         )  # fmt: skip
     if made.returncode:
