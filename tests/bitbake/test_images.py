@@ -2,7 +2,6 @@
 """Every image parses on its real layers without a complaint about us, and all of its tasks resolve."""
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -50,7 +49,7 @@ def check_image(board: str) -> dict[str, Any]:
     command += [] if ALL_IMAGES else ["--graph"]
     command += ["--include=accept-nvidia-license"] if board == "x86-64" else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode == os.EX_UNAVAILABLE:
+    if "Debian packages are missing" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.stdout, done.stderr[-4000:]
     result: dict[str, Any] = json.loads(done.stdout)

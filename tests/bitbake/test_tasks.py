@@ -18,10 +18,8 @@ from pathlib import Path
 import pytest
 
 from wr_nvidia_k8s.build import kas, plugin_package, task_build, task_sources
-from wr_nvidia_k8s.build.build_user import BuildUserError
 from wr_nvidia_k8s.build.task_build import Tasks
 from wr_nvidia_k8s.common.paths import TOP
-from wr_nvidia_k8s.debian.root import DebianError
 
 PLUGIN = "nvidia-device-plugin"
 BINFMT = "/usr/lib/binfmt.d/qemu-aarch64.conf"
@@ -76,15 +74,9 @@ def tasks(arch: str, tmp_path_factory: pytest.TempPathFactory) -> Tasks:
     packages = [package for name, package in NEEDED.items() if not (shutil.which(name) or Path(name).is_file())]
     if packages:
         pytest.skip(f"{', '.join(packages)}: apt-get install {' '.join(packages)}")
-    locales = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=True).stdout.lower().split()
-    if not {"en_us.utf8", "en_us.utf-8"} & set(locales):
-        pytest.skip("the locale en_US.UTF-8, which BitBake needs: localedef -i en_US -f UTF-8 en_US.UTF-8")
     if missing := task_build.missing(arch):
         pytest.skip(f"layer trees {', '.join(missing)}: lay them out in {kas.LAYERS}")
-    try:
-        found = task_build.build(arch, [*runnable(arch), *BROKEN], tmp_path_factory.mktemp(arch) / "results")
-    except (BuildUserError, DebianError, task_sources.SourceError) as error:
-        pytest.skip(f"a build of our recipes' tasks: {error}")
+    found = task_build.build(arch, [*runnable(arch), *BROKEN], tmp_path_factory.mktemp(arch) / "results")
     complaints = "\n".join(message.text for message in found.log.errors)
     assert found.started, f"expected BitBake to run tasks, it ran none:\n{complaints}"
     return found

@@ -18,7 +18,8 @@ import pytest
 SYSTEMD = Path("/lib/systemd/systemd")
 PLAIN = "[Unit]\nDefaultDependencies=no\n"
 """How a unit begins that waits for nothing of an ordinary start."""
-_BOOT = """
+_READY = "the namespaces are ready"
+_BOOT = f"""
 set -e
 mount -t tmpfs tmpfs /run
 for folder in etc var; do
@@ -27,10 +28,11 @@ for folder in etc var; do
 done
 mount -t tmpfs tmpfs /sys/fs/cgroup
 for controllers in none,name=systemd devices memory pids; do
-    name=${controllers#none,name=}
+    name=${{controllers#none,name=}}
     mkdir /sys/fs/cgroup/$name
     mount -t cgroup -o $controllers cgroup /sys/fs/cgroup/$name || [ $name != systemd ]
 done
+echo {_READY}
 exec env container=test SYSTEMD_UNIT_PATH="$1" /lib/systemd/systemd --system --unit=multi-user.target --show-status=no
 """
 
@@ -79,7 +81,10 @@ class Room:
         while f"{event}\n" not in self._text:
             assert self._process is not None
             if self._process.poll() is not None:
-                pytest.skip(f"systemd in namespaces of its own: {(self.folder / 'log').read_text().strip()}")
+                log = (self.folder / "log").read_text()
+                if _READY not in log:
+                    pytest.skip(f"namespaces in which systemd starts: {log.strip()}")
+                pytest.fail(f"systemd ended: {log}")
             ready, _, _ = select.select([self._events], [], [], 0.5)
             if ready:
                 self._text += os.read(self._events, 4096).decode()

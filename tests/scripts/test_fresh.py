@@ -6,10 +6,11 @@ suite passes in a real one is for scripts/test --fresh itself to show.
 """
 
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,18 +74,21 @@ def start(tmp_path: Path, cached: Path) -> Start:
     return run
 
 
+def commands() -> Iterator[tuple[int, list[str]]]:
+    """The command lines of this machine's processes."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            yield int(process.name), (process / "cmdline").read_text().split("\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+
+
 def traces(cached: Path) -> list[str]:
     """What is left on the machine."""
     name = str(cached / "fresh")
     found = [str(path) for path in (cached / "fresh").iterdir()]
     found += [line for line in Path("/proc/self/mounts").read_text().splitlines() if name in line]
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if name in (command := process.read_text()):
-                found.append(command)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return found
+    return found + [" ".join(words) for _, words in commands() if any(name in word for word in words)]
 
 
 def test_it_has_a_clean_checkout_and_of_the_cache_what_cannot_be_fetched(
@@ -133,13 +137,15 @@ def test_interrupted_it_leaves_nothing(name: str, start: Start, cached: Path) ->
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
     (scratch,) = (cached / "fresh").iterdir()
-    watch = subprocess.Popen(
-        ["bash", "-c", f'tail --pid=$(pgrep -f "keeper.py {scratch}") -f /dev/null'], stderr=subprocess.PIPE
+    (keeper,) = (
+        pid for pid, words in commands() if str(scratch) in words and any("keeper.py" in word for word in words)
     )
+    ended = os.pidfd_open(keeper)
     process.send_signal(signal.Signals[name])
     process.communicate()
     assert process.returncode != 0
-    assert watch.wait(60) == 0
+    assert select.select([ended], [], [], 60)[0], "expected the keeper to clean up and end"
+    os.close(ended)
     assert traces(cached) == []
 
 
