@@ -16,7 +16,8 @@ host_python() {
             return
         fi
     done
-    if [ ! -e /usr/bin/python3 ] && ensure_apt python3; then
+    if [ ! -e /usr/bin/python3 ]; then
+        ensure_apt python3 || return
         host_python
         return
     fi

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from wr_nvidia_k8s.common import cache
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
 from wr_nvidia_k8s.lab.plugin import SOURCE, jetson
 
@@ -43,14 +44,15 @@ def environment(version: str, needs: list[str], builds_with: list[str]) -> Path:
     """A virtual environment with the plugin installed; grpcio-tools only builds it, in another one."""
     python = interpreter(version)
     key = hashlib.sha256(repr((python, needs, builds_with)).encode()).hexdigest()[:16]
-    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wr-nvidia-k8s" / "releases" / key
-    for name, requirements in (("run", needs), ("build", builds_with)):
-        if not (base / name / ".complete").exists():
-            shutil.rmtree(base / name, ignore_errors=True)
-            subprocess.run([python, "-m", "venv", base / name], check=True)
-            subprocess.run([base / name / "bin/pip", "install", "-q", "--disable-pip-version-check", *requirements],
-                           check=True)
-            (base / name / ".complete").touch()
+    base = cache.root() / "releases" / key
+    with cache.alone(base.parent / ".lock", "run of the tests that makes a virtual environment"):
+        for name, requirements in (("run", needs), ("build", builds_with)):
+            if not (base / name / ".complete").exists():
+                shutil.rmtree(base / name, ignore_errors=True)
+                subprocess.run([python, "-m", "venv", base / name], check=True)
+                pip = [str(base / name / "bin/pip"), "install", "-q", "--disable-pip-version-check"]
+                subprocess.run([*pip, *requirements], check=True)
+                (base / name / ".complete").touch()
     return base
 
 
