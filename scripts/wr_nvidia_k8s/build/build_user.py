@@ -9,7 +9,8 @@ container one is often root: there this module runs the command as the system us
   folder is laid over it *inside the namespace* and only the needed paths are bound below it: the read-only
   ones cannot be written, everything else under ``/root`` is out of sight, and nothing outside changes.
 - The writable folders are created where missing and given to the user.
-- When the command ends or is killed, so is everything it started (BitBake leaves a server behind).
+- When the command ends or is killed, so is everything it started (BitBake leaves a server behind; for an ordinary
+  user it is `common.process.supervised` that sees to it).
 
     user = BuildUser(read_only=[checkout, layers], writable=[build])
     user.run(["bash", "-c", ". oe-init-build-env . && bitbake -p"], cwd=build, check=True)
@@ -24,6 +25,8 @@ import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from wr_nvidia_k8s.common.errors import HostError
 
 NAME = "wr-nvidia-k8s-build"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -62,7 +65,7 @@ exit 0
 """
 
 
-class BuildUserError(Exception):
+class BuildUserError(HostError):
     """The command cannot be run as an ordinary user; the text says what is missing and what to do."""
 
 

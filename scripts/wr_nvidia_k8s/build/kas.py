@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,9 @@ import yaml
 
 from wr_nvidia_k8s.build.build_user import BuildUser
 from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.common.process import supervised
 
 LAYERS = cache.root() / "layers"
 OWN_REPO = "meta-wr-nvidia-k8s"
@@ -34,7 +35,7 @@ OFFLINE = "kas/include/offline.yml"
 _TREE_STEPS = ("repo_setup_loop", "finish_setup_repos", "repos_checkout", "repos_apply_patches")
 
 
-class KasError(Exception):
+class KasError(UserError):
     """kas refused a configuration; the text is what it said."""
 
 
@@ -125,7 +126,8 @@ class KasBuild:
     def popen(self, command: str) -> Iterator[subprocess.Popen[str]]:
         """Run a shell command in the build directory, as the build user; its output is one stream.
 
-        It has ended when the context has, by itself or, where that is left early, by force.
+        It has ended when the context has, with all that it started: by itself or, where that is left early or this
+        process ends, by force.
         """
         skip = [word for step in _TREE_STEPS for word in ("--skip", step)]
         kas = str(Path(sys.executable).parent / "kas")
@@ -139,16 +141,12 @@ class KasBuild:
             "GITCONFIG_FILE": str(self._gitconfig),
             "SHELL": "/bin/bash",
         }
-        with subprocess.Popen(
-            wrapped, env={**self.user.environment(extra), **own}, cwd="/", text=True, errors="replace",
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
-            start_new_session=True,
+        # An ordinary user has no PID namespace that would end with it, and BitBake leaves a server behind.
+        with supervised(
+            wrapped, env={**self.user.environment(extra), **own}, cwd="/", errors="replace",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=1,
         ) as process:  # fmt: skip
-            try:
-                yield process
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
+            yield process
 
 
 def shared_objects(trees: Path) -> set[Path]:
