@@ -110,7 +110,7 @@ def running(folder: Path) -> list[int]:
 
 
 def test_a_command_that_fails_says_what_was_done_and_what_it_said() -> None:
-    with pytest.raises(CommandError, match="(?s)baking failed.*exit status 3:\nno flour.*buy some"):
+    with pytest.raises(CommandError, match=r"(?s)baking failed.*exit status 3:\nno flour.*buy some"):
         process.run(["sh", "-c", "echo no flour >&2; exit 3"], what="baking", advice="buy some")
     with pytest.raises(CommandError, match="expected the command no-such-command, found none; install"):
         process.run(["no-such-command"])

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.common.paths import TOP
 from wr_nvidia_k8s.freeze import freezer
 from wr_nvidia_k8s.freeze.parts import ARCHES
@@ -29,7 +30,7 @@ _DIRECTORIES = {
 }
 
 
-class PackageError(Exception):
+class PackageError(UserError):
     """The package's files cannot be had; the text says what was expected where."""
 
 

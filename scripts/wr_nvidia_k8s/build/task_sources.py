@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wr_nvidia_k8s.common.cache import Cached, say
+from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.common.paths import TOP
 from wr_nvidia_k8s.debian import root
 from wr_nvidia_k8s.freeze.parts import pip_environment
@@ -32,7 +33,7 @@ RELEASE = "bookworm"
 _BACKENDS = ("flit_core", "hatchling", "setuptools<82", "wheel")
 
 
-class SourceError(Exception):
+class SourceError(UserError):
     """Something cannot be fetched; the text says what, and what was tried."""
 
 

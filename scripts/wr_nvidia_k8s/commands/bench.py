@@ -6,8 +6,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
+import shutil
 
+from wr_nvidia_k8s.common.errors import UserError
+from wr_nvidia_k8s.common.main import run_main
 from wr_nvidia_k8s.lab.bench import measure
 
 
@@ -19,8 +21,14 @@ def main() -> int:
     parser.add_argument("--idle-seconds", type=float, default=20)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
-    command = [arguments.program or sys.executable, *([] if arguments.program else ["-m", "nvidia_device_plugin"])]
-    figures = asyncio.run(measure(command, arguments.starts, arguments.calls, arguments.idle_seconds))
+    if arguments.program and not shutil.which(arguments.program):
+        raise UserError(f"--program: expected a program that can be run, found none at {arguments.program}")
+    command = [arguments.program] if arguments.program else None
+    try:
+        figures = asyncio.run(measure(command, arguments.starts, arguments.calls, arguments.idle_seconds))
+    except asyncio.TimeoutError:
+        raise UserError(f"expected {arguments.program or 'the plugin'} to register with the kubelet, "
+                        "it did not; what it said is above") from None
     if arguments.json:
         print(json.dumps(figures))
     else:
@@ -30,4 +38,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -8,24 +8,22 @@ import asyncio
 import json
 import os
 import shutil
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from wr_nvidia_k8s.build import plugin_package
-from wr_nvidia_k8s.build.plugin_package import PackageError
 from wr_nvidia_k8s.common import cache
 from wr_nvidia_k8s.common.cache import say
-from wr_nvidia_k8s.debian.root import DebianError
+from wr_nvidia_k8s.common.errors import UserError
+from wr_nvidia_k8s.common.main import run_main
+from wr_nvidia_k8s.common.scratch import owned
 from wr_nvidia_k8s.freeze import parts
-from wr_nvidia_k8s.freeze.parts import ARCHES, FreezeError
+from wr_nvidia_k8s.freeze.parts import ARCHES
 from wr_nvidia_k8s.lab.vm import image, kubelet, root, scenario
-from wr_nvidia_k8s.lab.vm.machine import EMULATORS, Machine, MachineError
+from wr_nvidia_k8s.lab.vm.machine import EMULATORS, Machine
 from wr_nvidia_k8s.lab.vm.scenario import READ_ONLY_WORDS, WRITABLE_WORDS, Report
-from wr_nvidia_k8s.lab.vm.tools import AssemblyError
 
 EX_UNAVAILABLE = 69
 _EPILOG = """\
@@ -69,14 +67,11 @@ def _boot(arch: str, base: Path, disk: Path, report: Report, logs: Path) -> None
 def run(arch: str, kubelet: str, rpm: Path | None, logs: Path | None, report: Report, *, refresh: bool) -> None:
     """Assemble the machine and take it through its lives, to be found in `report` as far as it got.
 
-    Raises AssemblyError, DebianError, FreezeError, PackageError and MachineError.
+    Raises UserError, as one of these: AssemblyError, DebianError, FreezeError, PackageError, MachineError.
     """
     base = root.get(arch, refresh=refresh)
     # On the cache's file system: the tree is made of links to it.
-    work = cache.root() / "boot" / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{arch}-", dir=work) as name:
-        scratch = Path(name)
+    with owned(cache.root() / "boot" / "scratch", f"{arch}-") as scratch:
         package = scratch / "package"
         if rpm:
             plugin_package.from_rpm(rpm, package)
@@ -115,7 +110,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*needed_packages(options.arch, options.package), sep="\n")
         return 0
     node = options.kubelet or kubelet.best(options.arch)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that what was made is removed
     if options.logs:
         options.logs.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -123,11 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failure = ""
     try:
         run(options.arch, node, options.package, options.logs, report, refresh=options.refresh)
-    except (AssemblyError, DebianError, FreezeError, PackageError, MachineError) as error:
+    except UserError as error:
         failure = f"FAILED at: {report.steps[-1]['step']}\n{error}" if report.steps else f"error: {error}"
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
     report.figures["seconds"] = round(time.monotonic() - started, 1)
     if options.json:
         accelerator = "kvm" if EMULATORS[options.arch].accelerated else "tcg"
@@ -141,4 +132,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -4,15 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import signal
-import sys
 import tempfile
 from pathlib import Path
 
-from wr_nvidia_k8s.debian.archive import ArchiveError
-from wr_nvidia_k8s.lab.kubelet.build import BuildError, build, folder
+from wr_nvidia_k8s.common.main import run_main
+from wr_nvidia_k8s.lab.kubelet.build import build, folder
 
 
 def _copy(output: Path) -> None:
@@ -36,16 +33,11 @@ def main() -> int:
     )
     parser.add_argument("--output", metavar="FILE", type=Path, help="copy the kubelet to FILE as well")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the scratch directory is removed
-    try:
-        build()
-        if arguments.output is not None:
-            _copy(arguments.output)
-    except (ArchiveError, BuildError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return os.EX_UNAVAILABLE
+    build()
+    if arguments.output is not None:
+        _copy(arguments.output)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

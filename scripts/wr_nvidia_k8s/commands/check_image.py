@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import signal
 import sys
 
-from wr_nvidia_k8s.build.build_user import BuildUserError
 from wr_nvidia_k8s.build.check_image import check
 from wr_nvidia_k8s.build.kas import LAYERS, KasError, fragments, images
+from wr_nvidia_k8s.common.main import run_main
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,16 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.set_defaults(depth="dry_run")
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")
     options = parser.parse_args(arguments)
-    # As on Ctrl-C: BitBake is stopped with us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         result = check(options.image, options.depth, options.include)
     except KasError as error:
-        print(f"error: kas refuses kas/{options.image}.yml:\n{error}", file=sys.stderr)
-        return 1
-    except BuildUserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return os.EX_UNAVAILABLE
+        raise KasError(f"kas refuses kas/{options.image}.yml:\n{error}") from error
     for problem in result.problems:
         print(f"error: {options.image}: {problem}", file=sys.stderr)
     if options.json:
@@ -62,4 +54,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

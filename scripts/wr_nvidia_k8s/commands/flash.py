@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from wr_nvidia_k8s.common.main import run_main
 from wr_nvidia_k8s.flash.boards import BOARDS
 from wr_nvidia_k8s.flash.error import FlashError, HostError, Refused, UsageError
 from wr_nvidia_k8s.flash.jetson import JetsonJob
@@ -126,4 +127,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

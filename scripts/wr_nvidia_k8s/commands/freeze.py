@@ -5,15 +5,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
 from wr_nvidia_k8s.common.cache import say
-from wr_nvidia_k8s.debian.root import DebianError
+from wr_nvidia_k8s.common.main import run_main
 from wr_nvidia_k8s.freeze import parts
-from wr_nvidia_k8s.freeze.freezer import NAME, freeze
-from wr_nvidia_k8s.freeze.parts import ARCHES, FreezeError
+from wr_nvidia_k8s.freeze.freezer import NAME, check_output, freeze
+from wr_nvidia_k8s.freeze.parts import ARCHES
 
 
 def main() -> int:
@@ -22,7 +21,7 @@ def main() -> int:
         description="Freeze the device plugin with PyInstaller from Debian's Python.",
         epilog="The first run fetches packages (a few minutes at most); later ones reuse them from "
         "${XDG_CACHE_HOME:-~/.cache}/wr-nvidia-k8s/freeze. Exit status: 0 frozen and verified, 1 not, 2 wrong usage, "
-        "69 a Debian package is missing and cannot be installed.",
+        "69 a Debian package is missing and cannot be installed, 73 the output folder cannot be used, 130 interrupted.",
     )
     parser.add_argument("--arch", choices=sorted(ARCHES), required=True, help="the machine the program is for")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help=f"folder that {NAME}/ is put in")
@@ -31,15 +30,12 @@ def main() -> int:
     parser.add_argument("--print-needed-packages", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arch = ARCHES[arguments.arch]
-    try:
-        if arguments.print_needed_packages:
-            print(*parts.needed_packages(arch), sep="\n")
-            return 0
-        started = time.monotonic()
-        result = freeze(arch, arguments.output, refresh=arguments.refresh)
-    except (FreezeError, DebianError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if arguments.print_needed_packages:
+        check_output(arguments.output)  # before anything is installed
+        print(*parts.needed_packages(arch), sep="\n")
+        return 0
+    started = time.monotonic()
+    result = freeze(arch, arguments.output, refresh=arguments.refresh)
     files = [path for path in result.rglob("*") if path.is_file() and not path.is_symlink()]
     summary = {
         "program": str(result / NAME),
@@ -56,4 +52,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

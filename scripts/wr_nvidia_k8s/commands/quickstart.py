@@ -5,25 +5,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import re
 import shlex
 import signal
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
+from wr_nvidia_k8s.common.errors import HostError, UserError
+from wr_nvidia_k8s.common.main import run_main
 from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.common.process import run
+from wr_nvidia_k8s.common.scratch import temporary
 from wr_nvidia_k8s.lab import nodes
 from wr_nvidia_k8s.lab.jetson import BOARDS, lay_out
-from wr_nvidia_k8s.lab.kubelet.real import KubeletError
+from wr_nvidia_k8s.lab.kubelet.standin import AdmissionError
 from wr_nvidia_k8s.lab.plugin import PluginProcess
 
 FILES = TOP / "recipes-containers" / "nvidia-device-plugin" / "files"
 GPU = "nvidia.com/gpu"
 
 
-class StepError(Exception):
+class StepError(UserError):
     """A step did not do what it is there to show."""
 
 
@@ -53,25 +55,33 @@ def service_command(program: Path) -> list[str]:
     return [str(program), *command[1:]]
 
 
-def freeze(folder: Path) -> Path:
+async def freeze(folder: Path) -> Path:
     """Freeze the plugin into `folder`; returns the program."""
-    machine = subprocess.run(["dpkg", "--print-architecture"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    result = subprocess.run([TOP / "scripts" / "freeze", "--arch", machine.strip(), "--output", folder])
-    if result.returncode:
-        raise StepError(f"scripts/freeze ended with {result.returncode}; its last lines above say why")
+    machine = run(["dpkg", "--print-architecture"]).strip()
+    command = [str(TOP / "scripts" / "freeze"), "--arch", machine, "--output", str(folder)]
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        code = await process.wait()
+    except BaseException:  # interrupted: it has its own to clean up
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+        raise
+    if code:
+        raise StepError(f"scripts/freeze ended with {code}; its last lines above say why")
     return folder / "nvidia-device-plugin" / "nvidia-device-plugin"
 
 
 async def tell(scratch: Path, board: str, keep: bool, story: Story) -> None:
     """The whole story, in a folder that the caller removes."""
+    node = nodes.best(scratch)
     story.begin("Freeze the plugin into one folder that needs no Python, as the image's recipe does")
-    program = await asyncio.to_thread(freeze, scratch / "frozen")
+    program = await freeze(scratch / "frozen")
     story.tell(f"{program.parent.name}/: {sum(file.stat().st_size for file in program.parent.rglob('*')) >> 20} MiB")
 
     story.begin(f"Lay out a simulated {BOARDS[board].model}")
     root = lay_out(scratch / "board", board)
 
-    node = nodes.best(scratch)
     story.begin(f"Start {node.name}")
     async with node:
         story.begin("Start the plugin as its service does")
@@ -108,7 +118,7 @@ async def show(node: nodes.Node, plugin: PluginProcess, story: Story) -> None:
     story.begin("A second one while the first has the device")
     try:
         raise StepError(f"expected the pod to be refused, it got {await node.run_pod('second', GPU)}")
-    except nodes.Refused as error:
+    except AdmissionError as error:
         story.tell(f"refused: {error}")
 
     story.begin("The kubelet restarts, and wipes the plugin's socket as it does")
@@ -135,24 +145,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/quickstart", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Show the device plugin at work on a simulated Jetson: no board, no cluster, nothing left behind.",
-        epilog="exit codes: 0 every step did what it shows; 1 one did not, and the last lines say which and why")
+        epilog="exit codes: 0 every step did what it shows; 1 one did not, and the last lines say which and why;\n"
+               "69 this machine lacks something, such as a TMPDIR that can be used; 130 interrupted")
     parser.add_argument("--board", choices=sorted(BOARDS), default="jetson-orin-nano")
     parser.add_argument("--keep", action="store_true", help="leave it running afterwards, until Ctrl-C")
     arguments = parser.parse_args()
     story = Story()
-    # A short name: a socket's path has 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="wr-quickstart-") as scratch:
+    with temporary("wr-quickstart-", nodes.SOCKET_BYTES) as scratch:
         try:
-            asyncio.run(tell(Path(scratch), arguments.board, arguments.keep, story))
-        except (StepError, nodes.Refused, KubeletError, AssertionError, asyncio.TimeoutError, OSError) as error:
-            print(f"\nFAILED at: {story.step}\n{type(error).__name__}: {error or 'no answer in time'}", file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("\ninterrupted", file=sys.stderr)
-            return 130
+            asyncio.run(tell(scratch, arguments.board, arguments.keep, story))
+        except HostError:  # said before the first step
+            raise
+        except (UserError, asyncio.TimeoutError, OSError) as error:
+            raise StepError(f"FAILED at: {story.step}\n{str(error) or 'no answer in time'}") from error
     print("\nEvery step did what it shows. Next: README.md, Build and flash.")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from wr_nvidia_k8s.build.kas import LAYERS, OWN_REPO
+from wr_nvidia_k8s.common.errors import HostError
+from wr_nvidia_k8s.common.main import run_main
 from wr_nvidia_k8s.common.paths import TOP
 
 LIB = TOP / OWN_REPO / "lib"
@@ -97,19 +99,15 @@ def main() -> int:
     parser.add_argument("--results", type=Path, metavar="DIR", help="where to leave them (default: a new folder)")
     options = parser.parse_args()
     if missing := missing_trees(options.layers):
-        print(
-            f"error: expected {' and '.join(missing)} in {options.layers}; have kas put the trees there:\n"
-            f"       KAS_WORK_DIR={options.layers} kas checkout kas/qemu-x86-64.yml",
-            file=sys.stderr,
+        raise HostError(
+            f"expected {' and '.join(missing)} in {options.layers}; have kas put the trees there:\n"
+            f"       KAS_WORK_DIR={options.layers} kas checkout kas/qemu-x86-64.yml"
         )
-        return os.EX_UNAVAILABLE
     if said := unreachable(options.address):
-        print(
-            f"error: expected root@{options.address} to be let in over SSH; ssh said: {said}\n"
-            "       check the address, and add your key to the board's /root/.ssh/authorized_keys",
-            file=sys.stderr,
+        raise HostError(
+            f"expected root@{options.address} to be let in over SSH; ssh said: {said}\n"
+            "       check the address, and add your key to the board's /root/.ssh/authorized_keys"
         )
-        return os.EX_UNAVAILABLE
     data: dict[str, Any] = {"MLPREFIX": ""}
     if options.testdata:
         data.update(json.loads(options.testdata.read_text()))
@@ -121,4 +119,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

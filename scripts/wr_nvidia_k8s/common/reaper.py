@@ -3,8 +3,8 @@
 
 It is a program, for `common.process`: reaper.py DESCRIPTOR COMMAND... It ends with the command's status. The descriptor
 is a pipe's, whose other end the owner holds: when that closes, because the owner wants it or has ended in whatever way,
-all is killed. A daemon leaves its process group and session, but its orphans fall to the nearest child subreaper (prctl(2),
-PR_SET_CHILD_SUBREAPER), which this process is. That takes no privilege, as a PID namespace would.
+all is killed. A daemon leaves its process group and session, but its orphans fall to the nearest child subreaper
+(prctl(2), PR_SET_CHILD_SUBREAPER), which this process is. That takes no privilege, as a PID namespace would.
 """
 
 from __future__ import annotations

@@ -13,13 +13,15 @@ import re
 import subprocess
 from pathlib import Path
 
+from wr_nvidia_k8s.common.errors import UserError
+
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")  # package debian-archive-keyring
 # As root apt fetches as a user of its own, who cannot reach a directory below /root; it would do the same after a
 # long warning.
 _UNSANDBOXED = "-oAPT::Sandbox::User=root"
 
 
-class ArchiveError(Exception):
+class ArchiveError(UserError):
     """A package cannot be had; the text says what was expected, what was found and what to do."""
 
 

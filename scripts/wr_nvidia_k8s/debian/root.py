@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.debian import archive
 
 MAIN = "main"
@@ -20,7 +21,7 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 LINKS = ("bin", "sbin", "lib", "lib64")
 
 
-class DebianError(Exception):
+class DebianError(UserError):
     """Packages could not be had; the text says which step failed and how."""
 
 

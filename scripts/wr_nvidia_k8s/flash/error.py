@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 
+from wr_nvidia_k8s.common.errors import UserError
 
-class FlashError(Exception):
+
+class FlashError(UserError):
     """Nothing was written, unless the class says otherwise. The text: what was expected, what was found, what to do."""
 
     exit_code = 1

@@ -6,13 +6,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from wr_nvidia_k8s.common import cache
 from wr_nvidia_k8s.common.cache import say
+from wr_nvidia_k8s.common.errors import OutputError
 from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.common.process import run
+from wr_nvidia_k8s.common.scratch import owned
 from wr_nvidia_k8s.freeze import parts
-from wr_nvidia_k8s.freeze.parts import PYTHON, Arch
+from wr_nvidia_k8s.freeze.parts import PYTHON, Arch, FreezeError
 
 MODULE = TOP / "meta-wr-nvidia-k8s" / "lib"
 NAME = "nvidia-device-plugin"
@@ -37,28 +41,67 @@ def configuration(arch: Arch, output: Path, scratch: Path) -> dict[str, object]:
     }
 
 
-def _scratch() -> Path:
-    """Make the scratch folder of this process, and remove those of processes that are gone."""
-    parent = cache.root() / "freeze" / "work"
-    parent.mkdir(parents=True, exist_ok=True)
-    for path in parent.iterdir():
-        if not Path("/proc", path.name).exists():
-            shutil.rmtree(path, ignore_errors=True)
-    scratch = parent / str(os.getpid())
-    scratch.mkdir()
-    return scratch
+def check_output(output: Path) -> None:
+    """See that the program can be put into ``output``, and that nothing is lost by it. Raises OutputError."""
+    existing = next(path for path in (output.absolute(), *output.absolute().parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        raise OutputError(f"--output: expected a folder, or nothing yet, found a file: {existing}")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"--output: expected a folder that can be written to, found {existing}: {error.strerror}; name another one"
+        ) from None
+    program = output / NAME
+    if os.path.lexists(program) and not _is_ours(program):
+        raise OutputError(
+            f"--output: expected at {program} nothing, or what a freeze has put there, found something else, "
+            "which would be lost; move it away, or name another folder"
+        )
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether ``folder`` holds a frozen program (PyInstaller's onedir) and nothing else."""
+    if folder.is_symlink() or not folder.is_dir() or {path.name for path in folder.iterdir()} != {NAME, "_internal"}:
+        return False
+    with (folder / NAME).open("rb") as program:
+        return program.read(4) == b"\x7fELF"
 
 
 def freeze(arch: Arch, output: Path, *, refresh: bool = False) -> Path:
-    """Freeze for `arch` and return the folder that was put in place. Raises FreezeError and DebianError."""
+    """Freeze for `arch` and return the folder that was put in place.
+
+    Raises OutputError, FreezeError and DebianError; then ``output`` is as it was.
+    """
+    check_output(output)
     parts.sysroot(arch, refresh=refresh)
-    scratch = _scratch()
-    config = configuration(arch, output, scratch)
-    config_file = scratch / "config.json"
-    config_file.write_text(json.dumps(config, indent=2), encoding="utf-8")
-    say(f"freeze: freezing for {arch.debian}")
-    command = [parts.python(), "-B", "-m", "pyinstaller_cross", config_file]
-    result = parts.run(command, "freezing", env={**parts.pip_environment(), "PYTHONPATH": str(MODULE)})
-    # After a failure it stays until the next freeze: the message names the log in there.
-    shutil.rmtree(scratch)
-    return Path(result.strip())
+    with owned(cache.root() / "freeze" / "scratch", f"{arch.debian}-") as scratch:
+        config_file = scratch / "config.json"
+        config_file.write_text(json.dumps(configuration(arch, scratch / "output", scratch), indent=2), encoding="utf-8")
+        say(f"freeze: freezing for {arch.debian}")
+        command = [parts.python(), "-B", "-m", "pyinstaller_cross", config_file]
+        environment = {**parts.pip_environment(), "PYTHONPATH": str(MODULE)}
+        # After a failure the folder stays until the next freeze: the message names the log in there.
+        run(command, error=FreezeError, what="freezing", env=environment)
+        try:
+            return _put_in_place(scratch / "output" / NAME, output)
+        except OSError as error:
+            raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
+
+
+def _put_in_place(result: Path, output: Path) -> Path:
+    """Move the folder ``result`` into ``output`` by renaming; what was there stays whole until then."""
+    output.mkdir(parents=True, exist_ok=True)
+    final = output / NAME
+    with (
+        cache.alone(cache.root() / "freeze" / ".output.lock", "freeze that puts its result in place"),
+        tempfile.TemporaryDirectory(prefix=f".{NAME}-", dir=output) as staging,
+    ):
+        new = Path(staging, NAME)
+        shutil.copytree(result, new, symlinks=True)
+        check_output(output)  # it has been a while
+        if final.exists():
+            final.rename(Path(staging, "old"))
+        new.rename(final)
+    return final

@@ -11,14 +11,16 @@ import configparser
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from wr_nvidia_k8s.common import process
 from wr_nvidia_k8s.common.cache import Cached, say
+from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.common.paths import TOP
 from wr_nvidia_k8s.debian import root
 
@@ -60,17 +62,13 @@ class Arch:
 ARCHES = {arch.debian: arch for arch in (Arch("amd64", "x86_64"), Arch("arm64", "aarch64"))}
 
 
-class FreezeError(Exception):
+class FreezeError(UserError):
     """What went wrong and where to look."""
 
 
-def run(command: Sequence[object], what: str, **options: object) -> str:
-    """Run a command quietly; its output appears in the error only."""
-    words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
-    if done.returncode:
-        raise FreezeError(f"{what} failed ({words[0]} ended with {done.returncode}):\n{done.stderr or done.stdout}")
-    return str(done.stdout)
+def run(command: Sequence[object], what: str, **options: Any) -> None:
+    """Run a command quietly; its output appears in the error only, a FreezeError."""
+    process.run(command, error=FreezeError, what=what, **options)
 
 
 def pip_environment() -> dict[str, str]:
@@ -177,6 +175,14 @@ def plugin_sources() -> list[Path]:
     return [path for path in files if not ignored.search(str(path.relative_to(PLUGIN)))]
 
 
+def copy_plugin_sources(folder: Path) -> None:
+    """Copy `plugin_sources` into the new ``folder``: setuptools writes beside what it builds from."""
+    for path in plugin_sources():
+        copy = folder / path.relative_to(PLUGIN)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+
+
 def plugin() -> Path:
     """The plugin as its wheel installs it, built with the protoc of the protobuf it will run on."""
     names = "\n".join(str(path.relative_to(PLUGIN)) for path in plugin_sources())
@@ -187,10 +193,7 @@ def _make_plugin(folder: Path) -> None:
     say("freeze: building the plugin")
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         source = Path(scratch) / "source"
-        for path in plugin_sources():
-            copy = source / path.relative_to(PLUGIN)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
+        copy_plugin_sources(source)
         # The environment, not --constraint, reaches the isolated build.
         environment = {**pip_environment(), "PIP_CONSTRAINT": str(CONSTRAINTS)}
         pip = [python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]

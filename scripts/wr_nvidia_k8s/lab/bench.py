@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
-import tempfile
 import time
 from pathlib import Path
 
@@ -14,17 +13,21 @@ import grpc.aio
 
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 from nvidia_device_plugin import rpc
+from wr_nvidia_k8s.common.scratch import temporary
+from wr_nvidia_k8s.lab import nodes
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
 from wr_nvidia_k8s.lab.plugin import jetson
 
 GPU = "nvidia.com/gpu"
 
 
-async def measure(command: list[str], starts: int, calls: int, idle_seconds: float) -> dict[str, float]:
-    """Start the program `starts` times, call it `calls` times, watch it idle; milliseconds, KiB and microseconds."""
+async def measure(command: list[str] | None, starts: int, calls: int, idle_seconds: float) -> dict[str, float]:
+    """Start the program `starts` times, call it `calls` times, watch it idle; milliseconds, KiB and microseconds.
+
+    command: None for this source tree's.
+    """
     started, restarted = [], []
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        scratch = Path(name)
+    with temporary("bench-", nodes.SOCKET_BYTES) as scratch:
         kubelet = KubeletStandin(scratch / "kubelet")
         await kubelet.start()
         for _ in range(starts):

@@ -10,13 +10,13 @@ import asyncio
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from wr_nvidia_k8s.common.errors import HostError
 from wr_nvidia_k8s.lab.kubelet import real
 from wr_nvidia_k8s.lab.kubelet.real import RealKubelet
 from wr_nvidia_k8s.lab.kubelet.standin import AdmissionError, KubeletStandin
 
-
-class Refused(Exception):
-    """The node did not admit a pod; the text is its own."""
+SOCKET_BYTES = len("/wr-kubelet-12345678/kubelet/device-plugins/") + 24
+"""At most, of a socket's path below TMPDIR: the plugin's, in the folder of a real kubelet."""
 
 
 class Node(ABC):
@@ -26,7 +26,11 @@ class Node(ABC):
     socket: Path
 
     async def __aenter__(self) -> Node:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:  # interrupted, too: a thread goes on starting
+            await self.stop()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -47,7 +51,7 @@ class Node(ABC):
 
     @abstractmethod
     async def run_pod(self, pod: str, resource: str) -> dict[str, str]:
-        """Start a pod that asks for one; the NVIDIA variables it gets. Raises Refused."""
+        """Start a pod that asks for one; the NVIDIA variables it gets. Raises AdmissionError."""
 
     @abstractmethod
     async def remove_pod(self, pod: str) -> None: ...
@@ -75,10 +79,7 @@ class StandinNode(Node):
         await self._kubelet.wait_for(lambda: self._kubelet.capacity(resource) == count)
 
     async def run_pod(self, pod: str, resource: str) -> dict[str, str]:
-        try:
-            return dict((await self._kubelet.admit(pod, resource)).envs)
-        except AdmissionError as error:
-            raise Refused(str(error)) from error
+        return dict((await self._kubelet.admit(pod, resource)).envs)
 
     async def remove_pod(self, pod: str) -> None:
         self._kubelet.remove(pod)
@@ -110,7 +111,7 @@ class RealNode(Node):
         command = ["sh", "-c", "env; trap 'exit 0' TERM; while :; do sleep 1 & wait; done"]
         status = await asyncio.to_thread(self._kubelet.run_pod, pod, command, {resource: 1})
         if not status.running:
-            raise Refused(f"{status.reason}: {status.message}")
+            raise AdmissionError(f"{status.reason}: {status.message}")
         await asyncio.to_thread(self._kubelet.wait, lambda: "PATH=" in self._kubelet.output(pod), f"{pod}'s output")
         lines = self._kubelet.output(pod).splitlines()
         return dict(line.split("=", 1) for line in lines if line.startswith("NVIDIA_"))
@@ -120,5 +121,11 @@ class RealNode(Node):
 
 
 def best(scratch: Path) -> Node:
-    """The most real node that this machine can run without building anything first."""
-    return StandinNode(scratch) if real.unavailable() else RealNode()
+    """The most real node that this machine can run without building anything first. Raises HostError."""
+    if real.unavailable():
+        return StandinNode(scratch)
+    for hidden in real.HIDDEN:
+        if scratch.resolve().is_relative_to(hidden):
+            raise HostError(f"TMPDIR: expected a folder outside of {hidden}, which is not what it is where a real "
+                            f"kubelet runs, found {scratch.parent}; set TMPDIR to another one, such as /tmp")
+    return RealNode()

@@ -16,11 +16,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from wr_nvidia_k8s.common.paths import PLUGIN
+import nvidia_device_plugin
+from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.lab.jetson import lay_out
 
 SECONDS = 30
-SOURCE = PLUGIN
+SOURCE = Path(nvidia_device_plugin.__file__).parents[1]
+"""Where the plugin is imported from: plugin-src in tests, what `lab.plugin_tree` has built elsewhere."""
+
+
+class PluginError(UserError):
+    """The plugin did not say what was expected of it; the text has all that it said."""
 
 
 class PluginProcess:
@@ -96,7 +102,7 @@ class PluginProcess:
             await asyncio.wait({waiting}, timeout=1)
         if not waiting.done():
             waiting.cancel()
-            raise AssertionError(f"expected {what}, within {SECONDS} s and before the process ends; "
+            raise PluginError(f"expected {what}, within {SECONDS} s and before the process ends; "
                                  f"found {self.log + self.notified}")
 
     async def _read_log(self) -> None:

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from wr_nvidia_k8s.common import cache
+from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.debian.archive import Archive
 
 SUITE = "bookworm"  # has kubernetes 1.20 and a Go that builds it; later releases have neither
@@ -34,7 +35,7 @@ PROGRAMS = ("kubelet", *(Path(file).name for files in RUNTIME.values() for file 
 _SCRATCH = "kubelet-build-"
 
 
-class BuildError(Exception):
+class BuildError(UserError):
     """The kubelet cannot be built; the text says where it stopped."""
 
 

@@ -28,6 +28,8 @@ from wr_nvidia_k8s.lab.kubelet import build, busybox, pod, settings
 from wr_nvidia_k8s.lab.kubelet.pod import PodStatus
 from wr_nvidia_k8s.lab.room.room import Room, RoomError
 
+HIDDEN = ("/run", "/var/lib")
+"""/run: containerd's shims have their sockets there. /var/lib: has no kubelet on most machines."""
 _NODE = "node"
 _DEADLINE = 60.0
 
@@ -104,8 +106,7 @@ class RealKubelet:
                     **{f"sys/{name}": f"{value}\n" for name, value in settings.SYSCTLS.items()},
                 },
                 own={"bin": build.folder()},
-                # /run: containerd's shims have their sockets there. /var/lib: has no kubelet on most machines.
-                hide=["/run", "/var/lib"],
+                hide=HIDDEN,
                 show={
                     "/var/lib/kubelet": "kubelet",
                     "/var/log": "log",

@@ -29,6 +29,7 @@ import grpc.aio
 
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 from nvidia_device_plugin import rpc
+from wr_nvidia_k8s.common.errors import UserError
 
 SOCKET = "kubelet.sock"
 CHECKPOINT = "kubelet_internal_checkpoint"
@@ -38,7 +39,7 @@ _EXTENDED_RESOURCE = re.compile(r"(?!([a-z0-9.-]+\.)?kubernetes\.io/)[a-z0-9]([-
                                 r"([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 
-class AdmissionError(Exception):
+class AdmissionError(UserError):
     """A pod cannot be admitted; the text is what its status would say."""
 
 

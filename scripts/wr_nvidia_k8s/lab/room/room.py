@@ -18,12 +18,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.lab.room import keeper
 
 _DEADLINE = 30.0
 
 
-class RoomError(Exception):
+class RoomError(UserError):
     """A room, or a program in it, cannot be had or has ended; the text says what it said itself."""
 
 

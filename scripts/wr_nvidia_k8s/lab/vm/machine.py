@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.lab.vm import board
 from wr_nvidia_k8s.lab.vm.journal import Entry, Journal
 from wr_nvidia_k8s.lab.vm.tools import run
@@ -60,7 +61,7 @@ EMULATORS = {
 }
 
 
-class MachineError(Exception):
+class MachineError(UserError):
     """Something that was expected of the machine did not happen; the text shows what did."""
 
 

@@ -8,8 +8,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from wr_nvidia_k8s.common.errors import UserError
 
-class AssemblyError(Exception):
+
+class AssemblyError(UserError):
     """A part of the machine cannot be made; the text says which tool failed and how."""
 
 
