@@ -3,6 +3,7 @@
 
 import random
 import re
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -199,12 +200,44 @@ def test_labels_follow_the_machine(tmp_path: Path, shell: list[str]) -> None:
     assert labels(shell, tmp_path) == {}
 
 
-def test_the_file_is_whole_or_not_there(tmp_path: Path, shell: list[str]) -> None:
-    """A service that is stopped while it writes leaves nothing that k3s reads, and nothing that is in its way."""
+def test_a_reader_never_sees_half_a_file(tmp_path: Path, shell: list[str]) -> None:
     files, _ = BOARDS["jetson-orin-nano"]
-    file = configuration(lay_out(tmp_path, files))
-    file.parent.mkdir(parents=True)
-    (file.parent / "00-node-labels.yaml.new").write_text('node-label+:\n  - "half')
-    assert not "00-node-labels.yaml.new".endswith((".yaml", ".yml"))
-    assert len(labels(shell, tmp_path)) == 4
-    assert file.stat().st_mode & 0o777 == 0o644
+    labels(shell, lay_out(tmp_path, files))
+    with configuration(tmp_path).open() as reader:  # as k3s may have it open while the service starts again
+        before = configuration(tmp_path).read_text()
+        lay_out(tmp_path, {RELEASE: b"# R36 (release), REVISION: 6.1, GCID: 1\n"})
+        labels(shell, tmp_path)
+        assert reader.read() == before
+    assert configuration(tmp_path).read_text() != before
+
+
+def no_room_for_files() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def test_what_cannot_be_written_changes_nothing(tmp_path: Path, shell: list[str]) -> None:
+    """Without room on the disk, k3s reads what it read before, and nothing that is only begun."""
+    folder = configuration(tmp_path).parent
+
+    def what_k3s_reads() -> dict[str, str]:
+        paths = folder.iterdir() if folder.exists() else []
+        return {path.name: path.read_text() for path in paths if path.suffix in (".yaml", ".yml")}
+
+    def fail() -> None:
+        command = [*shell, str(FILES / "k3s-node-labels"), str(tmp_path)]
+        assert subprocess.run(command, capture_output=True, preexec_fn=no_room_for_files).returncode != 0
+
+    lay_out(tmp_path, BOARDS["jetson-orin-nano"][0])
+    fail()
+    assert what_k3s_reads() == {}
+    assert len(labels(shell, tmp_path)) == 4, "and what was left of it is not in the way"
+    before = what_k3s_reads()
+    lay_out(tmp_path, {RELEASE: b"# R36 (release), REVISION: 6.1, GCID: 1\n"})
+    fail()
+    assert what_k3s_reads() == before
+    assert labels(shell, tmp_path)["wr-nvidia-k8s/l4t"] == "36.6.1"
+
+
+def test_k3s_may_read_the_file(tmp_path: Path, shell: list[str]) -> None:
+    assert labels(shell, lay_out(tmp_path, BOARDS["jetson-nano"][0]))
+    assert configuration(tmp_path).stat().st_mode & 0o777 == 0o644
