@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
@@ -62,14 +61,12 @@ class Endpoint:
         try:
             if not server.add_insecure_port(f"unix:{temporary}"):
                 raise RuntimeError("gRPC could not bind it")
-            temporary.chmod(0o600)
             await server.start()
+            temporary.chmod(0o600)
             self._inode = _inode(temporary)
             temporary.rename(self.path)
         except (RuntimeError, OSError) as error:
-            await server.stop(None)
-            with contextlib.suppress(OSError):  # a folder that takes no socket need not let one be removed either
-                temporary.unlink()
+            await server.stop(None)  # gRPC removes the name that a started server bound
             self._inode = None
             raise SocketError(f"expected to serve at {self.path}, found: {error}; "
                               f"check that the folder exists and is writable") from error

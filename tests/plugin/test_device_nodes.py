@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""The device nodes of an allocation, looked up below --dev-root and handed out from there."""
+
+from pathlib import Path
+
+import pytest
+
+from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
+from plugin.calls import ask
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.plugin import PluginProcess, jetson
+
+GPU = "nvidia.com/gpu"
+
+
+@pytest.fixture
+def devices(scratch: Path) -> Path:
+    """A folder for --dev-root, with one node of a Jetson and two of a card."""
+    folder = scratch / "devices"
+    (folder / "dev").mkdir(parents=True)
+    for name in ("nvmap", "nvidiactl", "nvidia2"):
+        (folder / "dev" / name).touch()
+    return folder
+
+
+async def test_a_jetsons_nodes_are_those_below_the_dev_root(scratch: Path, devices: Path,
+                                                            kubelet: KubeletStandin) -> None:
+    async with jetson(scratch, "--dev-root", str(devices), "--pass-device-specs"):
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+        container = await kubelet.admit("pod", GPU)
+    specs = [(spec.container_path, spec.host_path, spec.permissions) for spec in container.devices]
+    assert specs == [("/dev/nvmap", f"{devices}/dev/nvmap", "rw")]
+
+
+async def test_a_cards_nodes_are_those_below_the_dev_root(scratch: Path, card: Path, devices: Path,
+                                                          kubelet: KubeletStandin) -> None:
+    request = api.AllocateRequest()
+    request.container_requests.add(devices_ids=["GPU-2fef8089-4820-abfc-e83e-94318197576e"])
+    async with PluginProcess(scratch, "--driver-root", str(card), "--dev-root", str(devices), "--pass-device-specs",
+                             "--kubelet-socket", str(kubelet.socket)):
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        (container,) = (await ask(kubelet.folder, "Allocate", request)).container_responses
+    specs = [(spec.container_path, spec.host_path) for spec in container.devices]
+    assert specs == [(f"/dev/{name}", f"{devices}/dev/{name}") for name in ("nvidiactl", "nvidia2")]
