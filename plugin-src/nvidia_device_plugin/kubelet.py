@@ -62,7 +62,7 @@ async def register(path: Path, endpoint: str) -> bool:
     """
     request = api.RegisterRequest(version=VERSION, endpoint=endpoint, resource_name=RESOURCE,
                                   options=service.options())
-    async with grpc.aio.insecure_channel(f"unix:{path}", options=[("grpc.enable_http_proxy", 0)]) as channel:
+    async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
         try:
             await rpc.call(channel, rpc.REGISTRATION, "Register")(request, timeout=_TIMEOUT_SECONDS)
         except grpc.aio.AioRpcError as error:

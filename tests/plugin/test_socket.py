@@ -43,3 +43,26 @@ async def test_a_failed_start_leaves_nothing_behind(scratch: Path, irreplaceable
         assert await plugin.end() == 1
         assert f"{scratch}/kubelet/{SOCKET}" in plugin.log[-1] and "busy" in plugin.log[-1]
     assert [entry.name for entry in (scratch / "kubelet").iterdir()] == [SOCKET], "what was there before"
+
+
+async def test_the_longest_path_that_the_kernel_holds_is_served(scratch: Path) -> None:
+    """A socket's path has 107 bytes at most: unix(7)."""
+    folder = scratch / ("x" * (107 - len(f"{scratch}//{SOCKET}")))
+    kubelet = KubeletStandin(folder)
+    await kubelet.start()
+    async with jetson(scratch, folder=folder):
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+    await kubelet.stop()
+    async with jetson(scratch, folder=folder.with_name(folder.name + "x")) as plugin:
+        assert await plugin.end() == 1
+        assert any("at most 107 bytes, found 108" in line for line in plugin.log)
+
+
+async def test_a_plugin_that_starts_before_any_kubelet_makes_the_folder(scratch: Path) -> None:
+    kubelet = KubeletStandin(scratch / "var/lib/kubelet")
+    async with jetson(scratch, folder=kubelet.folder) as plugin:
+        await plugin.wait_notified("READY=1")
+        assert (kubelet.folder / SOCKET).is_socket()
+        await kubelet.start()
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+    await kubelet.stop()
