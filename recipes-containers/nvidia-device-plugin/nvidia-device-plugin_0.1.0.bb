@@ -16,36 +16,32 @@ DEPENDS = "\
     python3-setuptools-native \
 "
 
-# File by file: what else lies in plugin-src (tests, caches, virtual environments) does not change this recipe's hash.
 SRC_URI = "\
     file://LICENSE \
     file://config.yaml \
     file://nvidia-device-plugin.service \
     file://plugin-src/freeze.json \
-    file://plugin-src/nvidia_device_plugin/__init__.py \
-    file://plugin-src/nvidia_device_plugin/__main__.py \
-    file://plugin-src/nvidia_device_plugin/allocation.py \
-    file://plugin-src/nvidia_device_plugin/cli.py \
-    file://plugin-src/nvidia_device_plugin/config.py \
-    file://plugin-src/nvidia_device_plugin/daemon.py \
-    file://plugin-src/nvidia_device_plugin/device.py \
-    file://plugin-src/nvidia_device_plugin/discovery.py \
-    file://plugin-src/nvidia_device_plugin/endpoint.py \
-    file://plugin-src/nvidia_device_plugin/errors.py \
-    file://plugin-src/nvidia_device_plugin/kubelet.py \
-    file://plugin-src/nvidia_device_plugin/log.py \
-    file://plugin-src/nvidia_device_plugin/nvml.py \
-    file://plugin-src/nvidia_device_plugin/options.py \
-    file://plugin-src/nvidia_device_plugin/rpc.py \
-    file://plugin-src/nvidia_device_plugin/service.py \
-    file://plugin-src/nvidia_device_plugin/session.py \
-    file://plugin-src/nvidia_device_plugin/systemd.py \
-    file://plugin-src/nvidia_device_plugin/tegra.py \
-    file://plugin-src/proto/deviceplugin_v1beta1.proto \
     file://plugin-src/pyproject.toml \
     file://plugin-src/setup.cfg \
     file://plugin-src/setup.py \
+    ${@plugin_sources(d)} \
 "
+
+def plugin_sources(d):
+    """The program's modules and its API, file by file: no cache, generated code or virtual environment that lies among
+    them changes a hash."""
+    import os
+
+    top = d.getVar('WR_NVIDIA_K8S_TOPDIR')
+    found = []
+    for root, suffix in (('nvidia_device_plugin', '.py'), ('proto', '.proto')):
+        for folder, folders, files in os.walk(os.path.join(top, 'plugin-src', root)):
+            folders[:] = [name for name in folders if name.isidentifier() and name != '__pycache__']
+            # A new file makes the folder newer, and so has BitBake parse this recipe again.
+            bb.parse.mark_dependency(d, folder)
+            names = [name for name in files if name.endswith(suffix) and not name.endswith('_pb2.py')]
+            found += [os.path.relpath(os.path.join(folder, name), top) for name in names]
+    return ' '.join('file://' + path for path in sorted(found))
 
 # plugin-src/ is of the same checkout as the layer, above it.
 # nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext
