@@ -51,8 +51,9 @@ def service_command(program: Path) -> list[str]:
     match = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)
     if not match:
         raise StepError("expected ExecStart= in the unit, found none")
-    command = shlex.split(match[1].replace("/etc/nvidia-device-plugin/config.yaml", str(FILES / "config.yaml")))
-    return [str(program), *command[1:]]
+    arguments = shlex.split(match[1])[1:]
+    installed = "/etc/nvidia-device-plugin/config.yaml"
+    return [str(program), *(word.replace(installed, str(FILES / "config.yaml")) for word in arguments)]
 
 
 async def freeze(folder: Path) -> Path:

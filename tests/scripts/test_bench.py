@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""scripts/bench, as it is called."""
+
+import json
+import subprocess
+
+from wr_nvidia_k8s.common.paths import TOP
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(TOP / "scripts/bench"), "--starts", "1", "--calls", "2", "--idle-seconds", "0", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_without_a_program_this_source_tree_is_measured() -> None:
+    done = bench("--json")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["spawn_to_registered_ms_median"] > 0
+    assert figures["allocate_us_median"] > 0
+
+
+def test_an_unknown_program_is_one_line() -> None:
+    done = bench("--program", "/no/such/program")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: --program: expected a program that can be run, found none at /no/such/program\n"
