@@ -21,7 +21,7 @@ from typing import Any
 
 from oeqa.cluster import GPU, Cluster, Container, Object
 from wr_nvidia_k8s.common import cache
-from wr_nvidia_k8s.debian import root
+from wr_nvidia_k8s.debian import apt, root
 
 # Any image, which only Kubernetes pulls.
 DEVICE_QUERY = "registry.example/devicequery:1"
@@ -53,7 +53,7 @@ _FILES = {
 
 def system() -> Path:
     """What is /usr on the board: Debian's packages, and commands that are stood in for."""
-    kept = cache.Cached("test-board", root.codename(), *PACKAGES, _COMMANDS, _KUBECTL)
+    kept = cache.Cached("test-board", apt.codename(), *PACKAGES, _COMMANDS, _KUBECTL)
 
     def make(folder: Path) -> None:
         cache.say("unpacking Debian packages for the stand-in board")
@@ -91,6 +91,7 @@ class Board:
         """A runtime that gives a GPU to whoever sets NVIDIA_VISIBLE_DEVICES."""
         self.device_query = "Result = PASS\n"
         self.registry: list[str] = [DEVICE_QUERY]
+        self.is_reached_by_ipv6 = False
         self.process = 100
         self.journal = [REGISTERED]
         self.cluster = Cluster(self._container)
@@ -129,7 +130,7 @@ class Board:
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"[::1]:{self.port}" if self.is_reached_by_ipv6 else f"127.0.0.1:{self.port}"
 
     def write(self, name: str, text: str) -> None:
         """A file on the board."""
@@ -159,8 +160,8 @@ class Board:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
         self.write(
             "etc/ssh/sshd_config",
-            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey /etc/ssh/key\nPidFile none\nUsePAM no\n"
-            "PermitRootLogin yes\nPermitEmptyPasswords yes\n",
+            f"Port {self.port}\nListenAddress 127.0.0.1\nListenAddress ::1\nHostKey /etc/ssh/key\nPidFile none\n"
+            "UsePAM no\nPermitRootLogin yes\nPermitEmptyPasswords yes\n",
         )
         self.checkpoint("0")
 

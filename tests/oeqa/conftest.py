@@ -81,6 +81,7 @@ def environment_gives_gpu(board: Board) -> None:
 
 
 def is_an_agent(board: Board) -> None:
+    board.is_reached_by_ipv6 = Path("/proc/sys/net/ipv6/conf/lo").exists()
     board.role = "k3s-agent"
     board.states["k3s-agent"] = board.states.pop("k3s")
 

@@ -8,13 +8,16 @@ OE-core's own oe-test runs them here, so the trees of oe-core and bitbake are al
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from wr_nvidia_k8s.build.kas import LAYERS, OWN_REPO
 from wr_nvidia_k8s.common.errors import HostError
@@ -43,13 +46,39 @@ def missing_trees(layers: Path) -> list[str]:
     return [name for name in ("oe-core/scripts/oe-test", "bitbake/lib/bb") if not (layers / name).exists()]
 
 
-def unreachable(address: str) -> str:
+class Address(NamedTuple):
+    """Where an SSH server is; an empty port is ssh's own choice."""
+
+    host: str
+    port: str
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if self.port and ":" in self.host else self.host
+        return f"{host}:{self.port}" if self.port else host
+
+
+def parse_address(text: str) -> Address:
+    """ADDRESS[:PORT]; an IPv6 address with or without brackets and zone, in brackets where it has a port."""
+    match = re.fullmatch(r"\[([^]]+:[^]]*)\](?::([0-9]+))?|([^:[\]]+)(?::([0-9]+))?|([^[\]]+)", text)
+    host, port = (match[1] or match[3] or match[5], match[2] or match[4] or "") if match else ("", "")
+    try:
+        parsed = ipaddress.IPv6Address(host) if ":" in host or not host else None
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a name, an IPv4 or an IPv6 address, or [ADDRESS]:PORT where an IPv6 one has a port, found {text}"
+        ) from None
+    if parsed and parsed.is_link_local and not parsed.scope_id:
+        raise argparse.ArgumentTypeError(f"expected a link-local address with its interface, {host}%eth0, found {text}")
+    return Address(host, port)
+
+
+def unreachable(address: Address) -> str:
     """What ssh says where it does not get to the board; empty where it does."""
-    host, _, port = address.partition(":")
     # As OE-core calls it, but without a prompt.
     options = ["BatchMode=yes", "UserKnownHostsFile=/dev/null", "StrictHostKeyChecking=no", "LogLevel=ERROR",
                "ConnectTimeout=10"]  # fmt: skip
-    command = ["ssh", "-l", "root", *(f"-o{option}" for option in options), *(["-p", port] if port else []), host, ":"]
+    command = ["ssh", "-l", "root", *(f"-o{option}" for option in options),
+               *(["-p", address.port] if address.port else []), address.host, ":"]  # fmt: skip
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
@@ -57,7 +86,16 @@ def unreachable(address: str) -> str:
     return done.stderr.strip() or f"ssh ended with {done.returncode}" if done.returncode else ""
 
 
-def run(address: str, layers: Path, data: dict[str, Any], results: Path) -> int:
+def _ssh_with_port(folder: Path, port: str) -> None:
+    """ssh and scp in ``folder`` that use this port: oe-test has none for an IPv6 address."""
+    folder.mkdir(exist_ok=True)
+    for name, option in (("ssh", "-p"), ("scp", "-P")):
+        program = folder / name
+        program.write_text(f'#!/bin/sh\nexec {shutil.which(name)} {option} {port} "$@"\n')
+        program.chmod(0o755)
+
+
+def run(address: Address, layers: Path, data: dict[str, Any], results: Path) -> int:
     """Run the cases; oe-test's exit status. ``results`` gets its log and testresults.json."""
     results.mkdir(parents=True, exist_ok=True)
     (results / "testdata.json").write_text(json.dumps(data))
@@ -65,15 +103,18 @@ def run(address: str, layers: Path, data: dict[str, Any], results: Path) -> int:
     (results / "manifest").write_text("nvidia-device-plugin all 0\n")
     command = [
         sys.executable, str(layers / "oe-core/scripts/oe-test"), "runtime",
-        "--target-type", "simpleremote", "--target-ip", address,
+        "--target-type", "simpleremote", "--target-ip", address.host if ":" in address.host else str(address),
         # No case calls back.
         "--server-ip", "127.0.0.1",
         "--test-data-file", "testdata.json", "--packages-manifest", "manifest",
         "--output-log", "log", "--json-result-dir", str(results),
         "--run-tests", SUITE, "--", str(LIB / "oeqa/runtime/cases"),
     ]  # fmt: skip
-    path = os.pathsep.join([str(layers / "bitbake/lib"), str(LIB)])
-    return subprocess.run(command, cwd=results, env={**os.environ, "PYTHONPATH": path}, check=False).returncode
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(layers / "bitbake/lib"), str(LIB)])}
+    if ":" in address.host and address.port:
+        _ssh_with_port(results / "bin", address.port)
+        environment["PATH"] = f"{results / 'bin'}:{environment['PATH']}"
+    return subprocess.run(command, cwd=results, env=environment, check=False).returncode
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -91,7 +132,10 @@ def main() -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("address", metavar="ADDRESS[:PORT]", help="where the board's SSH server is")
+    parser.add_argument(
+        "address", metavar="ADDRESS[:PORT]", type=parse_address,
+        help="where the board's SSH server is; an IPv6 address with a port as [ADDRESS]:PORT, a link-local one with "
+        "its interface as ADDRESS%%INTERFACE")  # fmt: skip
     parser.add_argument("--set", dest="settings", metavar="NAME=VALUE", type=_setting, action="append", default=[])
     parser.add_argument("--testdata", type=Path, metavar="FILE", help="the image's own: NAME.testdata.json beside it")
     parser.add_argument("--layers", type=Path, metavar="DIR", default=LAYERS,
