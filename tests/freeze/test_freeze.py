@@ -14,7 +14,7 @@ import pytest
 import pyinstaller_cross
 from pyinstaller_cross import elf
 from wr_nvidia_k8s.common.cache import Cached
-from wr_nvidia_k8s.debian import root
+from wr_nvidia_k8s.debian import apt, root
 from wr_nvidia_k8s.freeze.parts import PYTHON
 
 Freezer = Callable[..., Any]
@@ -183,7 +183,7 @@ def interpreter(tmp_path: Path) -> Path:
     def make(folder: Path) -> None:
         root.unpack(folder, "arm64", [f"lib{PYTHON}-dev"], folder / ".apt")
 
-    tree = Cached("freeze/dev", PYTHON, root.codename()).get(make)
+    tree = Cached("freeze/dev", PYTHON, apt.codename()).get(make)
     path = tmp_path / "target-python"
     (python,) = tree.glob("usr/lib/aarch64-linux-gnu/libpython*.so.1.0")
     source = Path(pyinstaller_cross.__file__).with_name("interpreter.c")

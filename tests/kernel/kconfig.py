@@ -15,7 +15,8 @@ import pytest
 
 from kernel import kernel_config
 from wr_nvidia_k8s.common.cache import Cached, say
-from wr_nvidia_k8s.debian.archive import Archive, ArchiveError
+from wr_nvidia_k8s.debian.apt import DebianError
+from wr_nvidia_k8s.debian.archive import Archive
 
 # All that "make alldefconfig" reads; the sources are 15 times as much.
 _PARTS = (
@@ -75,7 +76,7 @@ def debian_kernel(release: str, version: str) -> Path:
 
     try:
         return Cached("kernel/linux", release, version, *_PARTS).get(make) / "tree"
-    except ArchiveError as error:
+    except DebianError as error:
         pytest.skip(f"Linux {version} from Debian's {release}: {error}")
 
 

@@ -13,8 +13,8 @@ from kernel import kernel_config, sources
 from kernel.kernel_config import KERNELS, Kernel
 from kernel.test_fragments import selected
 from wr_nvidia_k8s.common.cache import Cached
-from wr_nvidia_k8s.debian import root
-from wr_nvidia_k8s.debian.archive import Archive, ArchiveError
+from wr_nvidia_k8s.debian import apt
+from wr_nvidia_k8s.debian.archive import Archive
 
 DOCKER_SCRIPT = Path("usr/share/docker.io/contrib/check-config.sh")
 # Why real-time groups are off is in containers.cfg. MEMCG_SWAP has no prompt after 5.8. The rest is storage below
@@ -41,7 +41,7 @@ def docker_script() -> Path:
         return installed
 
     def make(folder: Path) -> None:
-        Archive(root.codename(), folder / "apt").binary(["docker.io"], folder / "package")
+        Archive(apt.codename(), folder / "apt").binary(["docker.io"], folder / "package")
         target = folder / DOCKER_SCRIPT
         target.parent.mkdir(parents=True)
         shutil.copy(folder / "package" / DOCKER_SCRIPT, target)
@@ -49,8 +49,8 @@ def docker_script() -> Path:
             shutil.rmtree(folder / scratch)
 
     try:
-        return Cached("kernel/docker", root.codename()).get(make) / DOCKER_SCRIPT
-    except (ArchiveError, root.DebianError) as error:
+        return Cached("kernel/docker", apt.codename()).get(make) / DOCKER_SCRIPT
+    except apt.DebianError as error:
         pytest.skip(f"Docker's check-config.sh: {error}")
 
 

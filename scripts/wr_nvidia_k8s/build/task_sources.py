@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,7 +19,8 @@ from pathlib import Path
 from wr_nvidia_k8s.common.cache import Cached, say
 from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.common.paths import TOP
-from wr_nvidia_k8s.debian import root
+from wr_nvidia_k8s.common.process import run
+from wr_nvidia_k8s.debian import apt, root
 from wr_nvidia_k8s.freeze.parts import pip_environment
 
 STUB_LAYER = TOP / "tests" / "bitbake" / "stub-layer"
@@ -39,8 +39,8 @@ class SourceError(UserError):
 
 def debs(arch: str) -> Path:
     """A folder with the .deb files that the stand-ins for ``arch`` (Debian's name) unpack."""
-    if root.codename() != RELEASE:
-        raise SourceError(f"expected Debian's {RELEASE}, found {root.codename()}: use a container of it")
+    if apt.codename() != RELEASE:
+        raise SourceError(f"expected Debian's {RELEASE}, found {apt.codename()}: use a container of it")
     values = [_variable(path, "DEBIAN_PACKAGES") or "" for path in STUB_LAYER.rglob("*.bb")]
     packages = sorted({package for value in values for package in value.split()})
 
@@ -102,8 +102,4 @@ def _tools() -> Path:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(
-        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=pip_environment(), check=False
-    )
-    if done.returncode:
-        raise SourceError(f"{' '.join(command)}\nended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
+    run(command, error=SourceError, env=pip_environment())

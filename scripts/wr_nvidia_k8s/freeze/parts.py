@@ -22,7 +22,7 @@ from wr_nvidia_k8s.common import process
 from wr_nvidia_k8s.common.cache import Cached, say
 from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.common.paths import TOP
-from wr_nvidia_k8s.debian import root
+from wr_nvidia_k8s.debian import apt, root
 
 PLUGIN = TOP / "plugin-src"
 HERE = Path(__file__).resolve().parent
@@ -130,7 +130,7 @@ def _make_bootloader(folder: Path, arch: Arch) -> None:
 
 def sysroot(arch: Arch, *, refresh: bool = False) -> Path:
     """A directory tree of Debian's Python library and the plugin's dependencies as wheels, both for `arch`."""
-    inputs: list[str | Path] = [arch.debian, PYTHON, root.codename(), *_requirements(), CONSTRAINTS]
+    inputs: list[str | Path] = [arch.debian, PYTHON, apt.codename(), *_requirements(), CONSTRAINTS]
     return Cached("freeze/sysroot", *inputs).get(lambda folder: _make_sysroot(folder, arch), refresh=refresh)
 
 

@@ -27,7 +27,7 @@ from wr_nvidia_k8s.build.task_sources import RELEASE
 from wr_nvidia_k8s.common import cache
 from wr_nvidia_k8s.common.cache import say
 from wr_nvidia_k8s.common.paths import TOP
-from wr_nvidia_k8s.debian import archive, root
+from wr_nvidia_k8s.debian import apt
 from wr_nvidia_k8s.lab.room.room import Room, RoomError
 
 MOUNTED = {
@@ -123,9 +123,9 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 def _make(room: Room) -> None:
     """Make the Debian below the room's scratch directory, and let it be the room's root directory."""
     try:
-        (mirror, *_) = archive.mirrors(room.scratch / "mirrors")
-        sources = root.sources(RELEASE, room.scratch / "sources")
-    except (archive.ArchiveError, root.DebianError) as error:
+        (mirror, *_) = apt.mirrors(room.scratch / "mirrors")
+        sources = apt.sources(RELEASE, room.scratch / "sources")
+    except apt.DebianError as error:
         raise FreshError(str(error)) from error
     new = room.scratch / "root"
     log = room.scratch / "debootstrap.log"

@@ -50,7 +50,7 @@ def missing() -> list[str]:
 
 
 def build() -> None:
-    """Fill the cache where it is not filled yet. Raises ArchiveError or BuildError."""
+    """Fill the cache where it is not filled yet. Raises DebianError or BuildError."""
     target = folder()
     with cache.alone(target.parent / "kubelet.lock", "build of the kubelet"):
         for leftover in target.parent.glob(f"{_SCRATCH}*"):  # of a build that was killed: we hold the lock

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from wr_nvidia_k8s.common.cache import Cached, say
-from wr_nvidia_k8s.debian import root
+from wr_nvidia_k8s.debian import apt, root
 from wr_nvidia_k8s.lab.vm import initramfs
 from wr_nvidia_k8s.lab.vm.tools import run
 
@@ -27,7 +27,7 @@ PACKAGES = (
 
 def _cached(arch: str) -> Cached:
     sources = (Path(__file__), Path(initramfs.__file__))
-    return Cached("boot/root", arch, root.codename(), *PACKAGES, *sources)
+    return Cached("boot/root", arch, apt.codename(), *PACKAGES, *sources)
 
 
 def get(arch: str, *, refresh: bool = False) -> Path:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from wr_nvidia_k8s.common import process
 from wr_nvidia_k8s.common.errors import UserError
 
 
@@ -17,13 +17,7 @@ class AssemblyError(UserError):
 
 def run(command: Sequence[str | Path]) -> str:
     """Run a tool and return its output. Raises AssemblyError."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise AssemblyError(f"expected the command {error.filename}, found none; install its Debian package") from None
-    if done.returncode:
-        raise AssemblyError(f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
+    return process.run(command, error=AssemblyError)
 
 
 def merge(source: Path, tree: Path) -> None:
