@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
+from wr_nvidia_k8s.common.main import run_main
 from wr_nvidia_k8s.lab import fresh
 
+
+def main() -> int:
+    """What scripts/test ends with there; 69 where there can be none."""
+    return fresh.run(["scripts/test", *sys.argv[1:]])
+
+
 if __name__ == "__main__":
-    # As on Ctrl-C: what was made is removed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    sys.exit(fresh.main(sys.argv[1:]))
+    run_main(main)

@@ -18,7 +18,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from wr_nvidia_k8s.build.kas import shared_objects
 from wr_nvidia_k8s.build.task_sources import RELEASE
 from wr_nvidia_k8s.common import cache
 from wr_nvidia_k8s.common.cache import say
+from wr_nvidia_k8s.common.errors import HostError
 from wr_nvidia_k8s.common.paths import TOP
 from wr_nvidia_k8s.debian import apt
 from wr_nvidia_k8s.lab.room.room import Room, RoomError
@@ -68,7 +68,7 @@ umount --lazy /mnt
 """
 
 
-class FreshError(Exception):
+class FreshError(HostError):
     """A fresh Debian cannot be had here; the text says what was expected, what was found and what to do."""
 
 
@@ -212,14 +212,3 @@ def _mounts(scratch: Path) -> list[str]:
         for objects in sorted(shared_objects(path)):
             words += ["-o", "bind,ro", str(objects), f".{objects}", "--"]
     return words
-
-
-def main(arguments: Sequence[str]) -> int:
-    """scripts/test --fresh: the suite in a fresh Debian; ``arguments`` are those of scripts/test there."""
-    try:
-        return run(["scripts/test", *arguments])
-    except FreshError as error:
-        print(f"error: no fresh Debian: {error}", file=sys.stderr)
-        return os.EX_UNAVAILABLE
-    except KeyboardInterrupt:
-        return 130
