@@ -136,7 +136,7 @@ def make(
         "called": str(folder / "called"),
     }))  # fmt: skip
     rootfs = "" if before_r35 else ".rootfs"
-    ending = "zip" if package == "zip" else "tar.gz"
+    ending = {"tar": "tar.gz", "zst": "tar.zst", "zip": "zip"}[package]
     path = folder / (name or f"wr-nvidia-k8s-image-{machine}{rootfs}.tegraflash.{ending}")
     pack(tree, path)
     shutil.rmtree(tree)
@@ -150,7 +150,8 @@ def pack(tree: Path, path: Path) -> None:
             for member in sorted(tree.rglob("*")):
                 archive.write(member, member.relative_to(tree))
         return
-    tar = r"tar --sparse --numeric-owner --transform='s,^\./,,' -cf- . | gzip -f -9 -n -c --rsyncable"
+    compress = "zstd -q -c" if path.suffix == ".zst" else "gzip -f -9 -n -c --rsyncable"
+    tar = rf"tar --sparse --numeric-owner --transform='s,^\./,,' -cf- . | {compress}"
     with path.open("wb") as file:
         subprocess.run(["sh", "-c", tar], cwd=tree, stdout=file, check=True)
 

@@ -182,9 +182,9 @@ def on(path: str, kind: str, *children: dict[str, Any], at: str | None = None) -
 )
 def test_what_lies_on_a_disk(tree: dict[str, Any], words: str) -> None:
     with pytest.raises(Refused) as error:
-        device.check_tree(tree, 0)
+        device.check_tree(tree)
     assert words in str(error.value)
 
 
 def test_a_disk_with_unused_partitions_may_be_overwritten() -> None:
-    device.check_tree(disk(on("/dev/sdb1", "part"), on("/dev/sdb2", "part")), 10**9)
+    device.check_tree(disk(on("/dev/sdb1", "part"), on("/dev/sdb2", "part")))

@@ -135,7 +135,8 @@ def test_the_dry_run_writes_nothing(place: Place, loop: Loops) -> None:
     result = place.flash("x86-64", "--image", image, "--device", disk.path, "--dry-run")
     assert (result.code, disk.digest()) == (0, before)
     assert f"bmaptool copy --bmap {image}.bmap {image} /dev/null\n" in result.stdout
-    assert f"bmaptool copy --bmap {image}.bmap {image} {disk.path}\n" in result.stdout
+    assert f"bmaptool copy --bmap {image}.bmap {image} /dev/fd/0\n" in result.stdout
+    assert f"--device {disk.path} --identity" in result.stdout
 
 
 def test_bmaptool_is_named_where_it_is_missing(place: Place, loop: Loops) -> None:
@@ -150,10 +151,13 @@ def test_an_ordinary_user_becomes_root_only_to_write(place: Place, loop: Loops) 
     prefix = as_user(place)
     planned = place.flash("x86-64", "--image", image, "--device", disk.path, "--dry-run", prefix=prefix).stdout
     assert planned.count("sudo -- ") == 1
+    theirs = place.folder / "theirs"
+    theirs.touch()
     assert "Write the disk" in planned.split("sudo -- ")[0].splitlines()[-2]
     result = place.flash("x86-64", "--image", image, "--device", disk.path, "--yes", prefix=prefix)
     assert result.code == 0, result.stderr
     assert Path(disk.path).read_bytes()[: SIZE * MIB] == image.read_bytes()
+    assert theirs.stat().st_uid == 0, "what lies in the current folder became the user's"
 
 
 def test_an_ordinary_user_cannot_take_what_the_kernel_uses(place: Place, loop: Loops) -> None:

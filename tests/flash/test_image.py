@@ -184,6 +184,18 @@ def test_no_such_file(place: Place) -> None:
     refused(place, place.folder, "found no file at", code=66)
 
 
+def test_a_damaged_zst_archive(place: Place) -> None:
+    need("zstd")
+    image = make(place.folder / "image", ORIN, place.folder / "sys", package="zst")
+    data = image.read_bytes()
+    image.write_bytes(data[: len(data) // 2])
+    refused(place, image, "expected a whole archive", str(image))
+    image.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))  # its checksum
+    refused(place, image, "expected a whole archive", "checksum")
+    place.variables["PATH"] = place.path_without("zstd")
+    refused(place, image, "sudo apt-get install zstd", code=69)
+
+
 def test_a_disk_image_is_not_for_a_jetson(place: Place) -> None:
     image = place.folder / "wr-nvidia-k8s-image-intel-x86-64.rootfs.wic.gz"
     image.write_bytes(gzip.compress(b"disk"))

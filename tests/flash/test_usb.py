@@ -64,6 +64,18 @@ def test_an_archive_without_initrd_flash_is_flashed_by_doflash(place: Place) -> 
     assert (named.code, len(called(image))) == (2, 1)
 
 
+def test_a_zst_archive(place: Place) -> None:
+    need("zstd")
+    image = make(place.folder / "image", ORIN, place.folder / "sys", package="zst")
+    place.plug("1-2", ORIN.product)
+    steps = place.flash(ORIN.board, "--image", image, "--dry-run", "--json").json["steps"]
+    assert f"tar --zstd -xf {image}" in steps[0]["command"]
+    result = place.flash(ORIN.board, "--image", image, "--yes")
+    assert result.code == 0, result.stderr
+    (call,) = called(image)
+    assert (call["root_image"], call["holes"]) == (ROOT_TEXT.decode(), True)
+
+
 def test_a_zip_archive_keeps_its_programs_executable(place: Place) -> None:
     image = make(place.folder / "image", ORIN, place.folder / "sys", package="zip")
     place.plug("1-2", ORIN.product)
@@ -107,7 +119,7 @@ def test_without_a_board_it_says_how_to_enter_recovery_mode(place: Place) -> Non
     assert (result.code, result.json["exit_code"], called(image)) == (75, 75, [])
     assert "expected 0955:7523 (Jetson Orin Nano 8GB) on USB" in result.stderr
     assert "0955:7020 at 1-4 (not a Jetson in recovery mode)" in result.stderr
-    assert "0955:7323 at 1-5 (Jetson Orin NX 16GB)" in result.stderr
+    assert "0955:7323 at 1-5 (Jetson Orin NX 16GB, for which kas/ has no image)" in result.stderr
     assert "FC REC" in result.stderr
     assert "1-1" not in result.stderr
 
@@ -133,11 +145,12 @@ def test_of_two_boards_one_must_be_named(place: Place) -> None:
         ("jetson-xavier-nx", "initrd-flash", "write", "try another one"),
         ("jetson-orin-nano", "initrd-flash", "usb", "recovery mode again"),
         ("jetson-nano", "doflash.sh", "eeprom", "another cable"),
+        ("jetson-orin-nano", "initrd-flash", "usb-write", "not the fault of this machine's tools"),
+        ("jetson-orin-nano", "initrd-flash", "usb-write", "a port of another USB controller"),
+        ("jetson-orin-nano", "initrd-flash", "usb-write", "/sys/module/usbcore/parameters/autosuspend"),
     ],
 )
-def test_a_failed_script_is_told_with_what_to_do(
-    place: Place, board: str, method: str, fails: str, words: str
-) -> None:
+def test_a_failed_script_is_told_with_what_to_do(place: Place, board: str, method: str, fails: str, words: str) -> None:
     image = make(place.folder / "image", BUILDS[board], place.folder / "sys", fails=fails)
     place.plug("1-2", BUILDS[board].product)
     result = place.flash(board, "--image", image, "--yes", "--method", method, "--json")
@@ -261,5 +274,3 @@ def test_options_for_usb_do_not_go_with_a_device(place: Place) -> None:
     assert place.flash("jetson-nano", "--device", "/dev/null", "--usb-instance", "1-2").code == 2
     assert place.flash("x86-64", "--method", "doflash.sh").code == 2
     assert place.flash("jetson-tx1").code == 2
-
-

@@ -8,16 +8,29 @@ are from its docs (Flashing-the-Jetson-Dev-Kit, Tegraflash-Troubleshooting, init
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+from wr_nvidia_k8s.flash.boards import BOARDS
+
+_TAIL = 64 << 10  # bytes
 
 _AGAIN = "put the board into recovery mode again and repeat the command"
 _CABLE = f"use another cable, another port of the machine itself, no hub and no virtual machine; {_AGAIN}"
 
 _ABSENT = "the board does not offer the card or drive for the root file system: see that it is in its slot, then"
 
+_USB = (
+    "the USB connection failed, which is not the fault of this machine's tools: use a port of another USB controller "
+    "(USB 2.0 or a plugged-in card), another cable, no hub and no virtual machine, and switch off the power saving of "
+    "USB, which counts from the next connection on: echo -1 | sudo tee /sys/module/usbcore/parameters/autosuspend; "
+    f"{_AGAIN}"
+)
+
 # The first that matches is told: the specific ones stand before the general ones.
 _ADVICE = (
     (r"does not match expected board (ID|SKU)",
-     "the module is another one than the image was built for: build for its MACHINE"),
+     f"the module is another one than the image was built for: connect the right one. kas/ has {', '.join(BOARDS)}; "
+     "for other modules there is no image here"),
     (r"configured for secure boot|non-production chip",
      "the module's fuses ask for signed images: unpack the archive and run its script with your keys (-u, -v)"),
     (r"does not match actual chip ID|does not identify as",
@@ -27,6 +40,7 @@ _ADVICE = (
     (r"could not mount USB|could not create command package",
      "the board's USB drive could not be mounted: see that udisks2 runs (systemctl status udisks2) and that the "
      f"desktop mounts nothing by itself; {_AGAIN}"),
+    (r"timeout in USB (write|read)|[Rr]eturn value 3\b", _USB),
     (r"could not retrieve (chip ID|EEPROM)|RCM boot failed|Device not found|Error: Return value|Written less bytes",
      f"the board stopped answering on USB: {_CABLE}"),
     (r"partitioning failed|could not initialize GPT|verification failed for",
@@ -39,9 +53,16 @@ _ADVICE = (
 )  # fmt: skip
 
 
-def for_output(output: str) -> str:
-    """What to do about a failed script, from what it said."""
-    return next((advice for words, advice in _ADVICE if re.search(words, output)), f"the lines above say why; {_CABLE}")
+def for_output(output: str, log: str = "") -> str:
+    """What to do about a failed script, from what it said and what its log says."""
+    said = f"{output}\n{log}"
+    return next((advice for words, advice in _ADVICE if re.search(words, said)), f"the lines above say why; {_CABLE}")
+
+
+def logged(folder: Path) -> str:
+    """The end of the log that initrd-flash leaves in ``folder``: NVIDIA's tools say there what they do and why not."""
+    logs = sorted(folder.glob("log.initrd-flash.*"))  # named by date and time
+    return logs[-1].read_bytes()[-_TAIL:].decode(errors="replace") if logs else ""
 
 
 WAITED_LONG = 120.0  # seconds in which a storage device that is there has long appeared

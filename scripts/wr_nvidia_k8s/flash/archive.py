@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A tegraflash archive: read through once before anything is written, then unpacked.
 
-meta-tegra's image_types_tegra.bbclass makes it (tar.gz, or zip with TEGRAFLASH_PACKAGE_FORMAT): NVIDIA's flash tools,
-boot firmware, the root file system's image, and the scripts that go with them, all at its top. Reading it to its end
-also verifies the checksum of the compression.
+meta-tegra's image_types_tegra.bbclass makes it (tar.gz; zip with TEGRAFLASH_PACKAGE_FORMAT; tar.zst in newer releases):
+NVIDIA's flash tools, boot firmware, the root file system's image, and the scripts that go with them, all at its top.
+Reading it to its end also verifies the checksum of the compression.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import lzma
 import os
 import shutil
 import stat
+import subprocess
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
@@ -104,13 +107,28 @@ def _check(entry: _Entry, path: Path) -> None:
 
 
 def _tar(path: Path, progress: Progress) -> Iterator[_Entry]:
-    with path.open("rb") as raw, gzip.GzipFile(fileobj=cast("IO[bytes]", Watched(raw, progress))) as stream:
+    with path.open("rb", buffering=0) as raw, _decompressed(raw, progress) as stream:
         with tarfile.open(fileobj=stream, mode="r|") as tar:
             for member in tar:
                 yield _tar_entry(tar, member)
-        # The gzip checksum comes after tar's own end.
+        # The compression's checksum comes after tar's own end.
         while stream.read(1 << 20):
             pass
+
+
+@contextmanager
+def _decompressed(raw: FileIO, progress: Progress) -> Iterator[IO[bytes]]:
+    if not str(raw.name).endswith(".zst"):
+        with gzip.GzipFile(fileobj=cast("IO[bytes]", Watched(raw, raw, progress))) as stream:
+            yield cast("IO[bytes]", stream)
+        return
+    # Python has no zstd before 3.14. The command reads from our file, which so knows how far it has come.
+    command = ["zstd", "--decompress", "--stdout", "--quiet"]
+    with subprocess.Popen(command, stdin=raw, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr  # noqa: S101 -- Popen's type says less than its arguments
+        yield cast("IO[bytes]", Watched(process.stdout, raw, progress))
+        if process.wait():
+            raise EOFError(process.stderr.read().decode(errors="replace").strip())
 
 
 def _tar_entry(tar: tarfile.TarFile, member: tarfile.TarInfo) -> _Entry:

@@ -45,10 +45,24 @@ class NoBoard(FlashError):
 
 
 class Refused(FlashError):
-    """The device must not be written, or the user did not confirm."""
+    """The device must not be written, or the user did not confirm, or sudo gave no root."""
 
     exit_code = os.EX_NOPERM
 
 
 class StepFailed(FlashError):
     """Writing began and did not end well: what is on the target is incomplete."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, or the signal that is its argument, came after writing began: what is on the target is incomplete."""
+
+
+class Problems(FlashError):
+    """Several at once, the one whose exit code counts first."""
+
+    def __init__(self, problems: list[FlashError]) -> None:
+        super().__init__(
+            f"{len(problems)} problems\n" + "\n".join(f"{number}. {error}" for number, error in enumerate(problems, 1))
+        )
+        self.exit_code = problems[0].exit_code

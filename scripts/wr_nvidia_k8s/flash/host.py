@@ -74,6 +74,11 @@ def for_package(package: Package, script: str) -> list[str]:
     return needed
 
 
+def to_unpack(image: Path) -> list[str]:
+    """The commands that read this archive; Python reads the others itself."""
+    return ["zstd"] if image.suffix == ".zst" else []
+
+
 def for_wic(image: Path) -> list[str]:
     """The commands that write this disk image."""
     return ["bmaptool", *(tool for ending, tool in _DECOMPRESS.items() if image.suffix == ending)]

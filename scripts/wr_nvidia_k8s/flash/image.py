@@ -15,7 +15,7 @@ from wr_nvidia_k8s.flash.error import ImageError, ImageMissing
 from wr_nvidia_k8s.flash.progress import Progress
 
 IMAGE = "wr-nvidia-k8s-image"
-TEGRAFLASH = (".tegraflash.tar.gz", ".tegraflash.zip")
+TEGRAFLASH = (".tegraflash.tar.gz", ".tegraflash.tar.zst", ".tegraflash.zip")
 WIC = (".wic", ".wic.gz", ".wic.bz2", ".wic.xz", ".wic.zst")
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import grp
 import os
 import shlex
 import shutil
@@ -14,8 +13,8 @@ from pathlib import Path
 
 from wr_nvidia_k8s.flash import archive, device, host, image, tegra, usb
 from wr_nvidia_k8s.flash.boards import BOARDS
-from wr_nvidia_k8s.flash.error import StepFailed
-from wr_nvidia_k8s.flash.job import Job
+from wr_nvidia_k8s.flash.error import Interrupted, StepFailed
+from wr_nvidia_k8s.flash.job import Checks, Job
 from wr_nvidia_k8s.flash.steps import Step
 
 
@@ -24,29 +23,47 @@ class JetsonJob(Job):
 
     def __init__(self, options: argparse.Namespace) -> None:
         board = BOARDS[options.board]
-        host.check_processor()
-        self.image = image.check_file(options.image or image.find(options.board, board), board)
+        checks = Checks(all=options.dry_run)
+        self.image, self.checksum = Path(), None
+        self._contents, package, disk, found = archive.Contents(), None, None, None
+        with checks:
+            host.check_processor()
         # What is quickly known comes before the archive, of gigabytes, is read.
-        disk = device.check(options.device, 0) if options.device else None
-        found = None if disk else usb.find(options.board, board, options.usb_instance)
-        self.checksum = image.verify_sha256(self.image)
-        self._contents = archive.read(self.image)
-        package = tegra.package(self._contents, self.image, board)
-        self._keep: bool = options.keep
-        self._card: tuple[str, int] | None = None
-        if disk:
-            command = tegra.card_command(package, disk.path)
-            self._card = (disk.path, package.card_bytes())
-            device.check(*self._card)
-            self.target, sudo = f"the SD card {disk}", bool(os.geteuid())
-        else:
-            assert found is not None  # noqa: S101 -- one of the two is
-            command = tegra.usb_command(package, board, found.port, options.method, options.boot_firmware_only)
-            self.target = f"the {'boot firmware' if options.boot_firmware_only else 'storage'} of {found}"
-            sudo = bool(os.geteuid()) and not _may_flash(command, found.node)
+        with checks:
+            if options.device:
+                disk = device.check(options.device)
+            else:
+                found = usb.find(options.board, board, options.usb_instance)
+        with checks:
+            self.image = image.check_file(options.image or image.find(options.board, board), board)
+            host.check_commands(host.to_unpack(self.image), sudo=False)
+            with checks:
+                self.checksum = image.verify_sha256(self.image)
+            self._contents = archive.read(self.image)
+            package = tegra.package(self._contents, self.image, board)
+        command, sudo = [""], False
+        with checks:
+            if package and options.device:
+                command = tegra.card_command(package, disk.path if disk else options.device)
+                if disk:
+                    disk.require(package.card_bytes())
+            elif package:
+                port = found.port if found else "BUS-PORT"
+                command = tegra.usb_command(package, board, port, options.method, options.boot_firmware_only)
+            # initrd-flash and dosdcard.sh partition and would ask for sudo themselves; for doflash.sh, udev rules do.
+            by_user = found and command[0] == f"./{tegra.DOFLASH}" and device.writable(found.node)
+            sudo = bool(os.geteuid()) and not by_user
         script = command[0].removeprefix("./")
-        host.check_commands(host.for_package(package, script), sudo=sudo, yaml=self._contents.imports_yaml)
-        host.check_room(host.scratch(), self._contents.data)
+        with checks:
+            if package and script:
+                host.check_commands(host.for_package(package, script), sudo=sudo, yaml=self._contents.imports_yaml)
+        with checks:
+            host.check_room(host.scratch(), self._contents.data)
+        checks.done()
+        assert package and (disk or found)  # noqa: S101 -- or done() had raised
+        part = "boot firmware" if options.boot_firmware_only else "storage"
+        self.target = f"the SD card {disk}" if disk else f"the {part} of {found}"
+        self.content = disk.content if disk else []
         self.facts = {
             "machine": package.machine, "l4t": package.l4t, "root_device": package.root_device or None,
             "method": script, "device": disk.path if disk else None, "usb": found.port if found else None,
@@ -61,14 +78,15 @@ class JetsonJob(Job):
             f"firmware: scripts/flash {options.board} --boot-firmware-only"
             if disk else "the board restarts with what was written"
         )  # fmt: skip
+        self._keep: bool = options.keep
         self._step = Step(
-            f"Write {self.target}" + (", as root" if sudo else ""), command,
-            root=sudo or bool(disk), device=disk.path if disk else None, captured=True,
-        )  # fmt: skip
+            f"Write {self.target}" + (", as root" if sudo else ""), command, root=sudo, device=disk, captured=True
+        )
 
     def plan(self) -> list[tuple[str, str]]:
         folder, image = shlex.quote(str(host.scratch())), shlex.quote(str(self.image))
-        tool = f"unzip -q {image} -d" if self.image.suffix == ".zip" else f"tar -xzf {image} -C"
+        endings = {".zip": f"unzip -q {image} -d", ".zst": f"tar --zstd -xf {image} -C"}
+        tool = endings.get(self.image.suffix, f"tar -xzf {image} -C")
         size = f"{len(self._contents.sizes)} files, {device.human(self._contents.data)}"
         return [
             (f"Unpack the archive ({size})", f'DIR=$(mktemp -d -p {folder} wr-flash-XXXXXXXX) && {tool} "$DIR"'),
@@ -80,11 +98,11 @@ class JetsonJob(Job):
         folder = Path(tempfile.mkdtemp(prefix="wr-flash-", dir=host.scratch()))
         keep = self._keep
         try:
-            archive.unpack(self.image, folder)
-            if self._card:
-                device.check(*self._card)  # again: unpacking took a while
-            self._step.run(folder)
-        except (StepFailed, KeyboardInterrupt):
+            # Root and the card first: a refusal leaves nothing, and no other card comes by this name meanwhile.
+            with self._step.taken(folder) as go:
+                archive.unpack(self.image, folder)
+                go()
+        except (StepFailed, Interrupted):
             keep = True  # for its logs
             raise
         finally:
@@ -92,12 +110,3 @@ class JetsonJob(Job):
                 print(f"the unpacked archive and its logs: {folder}", file=sys.stderr)
             else:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _may_flash(command: list[str], node: Path) -> bool:
-    """Whether this user needs no root: meta-tegra's "Avoiding sudo" is a udev rule for the board, and group disk."""
-    try:
-        in_disk = grp.getgrnam("disk").gr_gid in os.getgroups()
-    except KeyError:
-        in_disk = False
-    return device.writable(node) and (command[0] == f"./{tegra.DOFLASH}" or in_disk)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import sys
-from typing import BinaryIO
+from io import FileIO
+from typing import IO
 
 SMALL = 64 << 20  # bytes; read within a second or so: not worth a line
 
@@ -35,13 +36,17 @@ class Progress:
 
 
 class Watched:
-    """A file open for reading whose reads a `Progress` counts."""
+    """A stream for reading that tells a `Progress` how far the file behind it has been read."""
 
-    def __init__(self, file: BinaryIO, progress: Progress) -> None:
+    def __init__(self, stream: IO[bytes] | FileIO, file: FileIO, progress: Progress) -> None:
+        self._stream = stream
         self._file = file
         self._progress = progress
+        self._read = 0
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._progress.add(len(data))
-        return data
+        data = self._stream.read(size)
+        done = self._file.tell()
+        self._progress.add(done - self._read)
+        self._read = done
+        return data or b""

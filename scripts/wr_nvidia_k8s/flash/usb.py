@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from wr_nvidia_k8s.flash.boards import NVIDIA, RECOVERY_PRODUCTS, Board
+from wr_nvidia_k8s.flash.boards import BOARDS, NVIDIA, RECOVERY_PRODUCTS, Board
 from wr_nvidia_k8s.flash.error import NoBoard
 
 
@@ -23,8 +23,13 @@ class UsbDevice:
     node: Path
 
     def __str__(self) -> str:
-        name = RECOVERY_PRODUCTS.get(self.product)
-        return f"{NVIDIA}:{self.product} at {self.port} ({name or 'not a Jetson in recovery mode'})"
+        name = RECOVERY_PRODUCTS.get(self.product, "not a Jetson in recovery mode")
+        no_image = self.product in RECOVERY_PRODUCTS and not _boards(self.product)
+        return f"{NVIDIA}:{self.product} at {self.port} ({name}{', for which kas/ has no image' if no_image else ''})"
+
+
+def _boards(product: str) -> list[str]:
+    return [name for name, board in BOARDS.items() if board.product == product]
 
 
 def devices() -> list[UsbDevice]:

@@ -65,8 +65,13 @@ def main() -> None:
         fail(f"No Jetson device in recovery mode found at USB {instance}")
     print(f"Found Jetson device in recovery mode at USB {instance}")
     Path("bootloader_staging").mkdir()
-    Path("log.initrd-flash.2026-11-23-08.00.00").write_text("stand-in\n")
+    words = Path("log.initrd-flash.2026-11-23-08.00.00")
+    words.write_text("stand-in\n")
     print("== Step 1: Signing binaries at 2026-11-23T08:00:00+00:00 ==")
+    if SETTINGS["fails"] == "usb-write":
+        # The tools' own words go only there.
+        words.write_text("ERROR: might be timeout in USB write.\nError: Return value 3\n")
+        fail("signing failed at 2026-11-23T08:00:00+00:00")
     print("== Step 4: Writing partitions on internal storage device at 2026-11-23T08:00:00+00:00 ==", flush=True)
     if SETTINGS["fails"] == "hang":
         signal.pause()
