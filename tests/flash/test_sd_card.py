@@ -63,11 +63,31 @@ def test_without_bmaptool_it_is_slower_and_says_so(place: Place, loop: Loops) ->
     assert "bmap-tools" in result.stderr
 
 
-def test_the_size_follows_from_the_layout() -> None:
-    """All partitions as large as they say, but the last one: that only has to hold its image."""
-    small, large = needed(layout("sdcard"), 10 << 20), needed(layout("sdcard"), 90 << 20)
-    assert large - small == 80 << 20
-    assert small > (10 << 20) + 4194304
+def partitions(*names: str, fills: str = "", app_file: str = "APPFILE") -> str:
+    """A layout of partitions of 4 MiB, besides the boot flash."""
+    parts = "".join(
+        f'<partition name="{name}"><size> 4194304 </size><allocation_attribute> {0x808 if name == fills else 8:#x} '
+        f"</allocation_attribute><filename>{app_file if name == 'APP' else ''}</filename></partition>"
+        for name in names
+    )
+    return layout("").replace("</partition_layout>", f'<device type="sdcard">{parts}</device></partition_layout>')
+
+
+@pytest.mark.parametrize(
+    ("text", "mib"),
+    [
+        # The one that fills the card only has to hold its image, of 10 MiB; the others are as large as they say, and
+        # each may begin up to 1 MiB later. Twice that is for the two partition tables.
+        (layout("sdcard"), 10 + (4 + 1) + 2),
+        (partitions("APP", "kernel", fills="APP"), 10 + (4 + 1) + 2),
+        (partitions("APP", "kernel"), 10 + (4 + 1) + 2),  # none fills: APP is made the last
+        (partitions("APP", "kernel", "UDA", fills="UDA"), 2 * (4 + 1) + 2),  # APP as large as it says
+        (partitions("APP", "kernel", app_file=""), (4 + 1) + 2),  # its image is not written
+        (partitions("kernel", "UDA"), 2 * (4 + 1) + 2),
+    ],
+)
+def test_the_size_follows_from_the_layout(text: str, mib: int) -> None:
+    assert needed(text, 10 << 20) == mib << 20
 
 
 def test_a_layout_that_is_none() -> None:
