@@ -191,7 +191,9 @@ def test_a_damaged_zst_archive(place: Place) -> None:
     image.write_bytes(data[: len(data) // 2])
     refused(place, image, "expected a whole archive", str(image))
     image.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))  # its checksum
-    refused(place, image, "expected a whole archive", "checksum")
+    refused(place, image, "expected a whole archive")
+    image.write_bytes(data + b"more, after the end of a good archive")
+    refused(place, image, "expected a whole archive", "unsupported format")
     place.variables["PATH"] = place.path_without("zstd")
     refused(place, image, "sudo apt-get install zstd", code=69)
 

@@ -105,7 +105,8 @@ def say(text: str) -> None:
 
 
 def interrupt(number: int, _frame: object) -> None:
-    """As Ctrl-C does: what was started ends, what was unpacked goes."""
+    """As Ctrl-C does: what was started ends, what was unpacked goes. A second signal does not stop that halfway."""
+    signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 
@@ -116,7 +117,8 @@ def main(arguments: list[str] | None = None) -> int:
     code: int = 0
     message: str | None = None
     for reason in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(reason, interrupt)
+        if signal.getsignal(reason) != signal.SIG_IGN:  # nohup(1) has SIGHUP ignored
+            signal.signal(reason, interrupt)
     try:
         job = flash(options)
         result |= {"image": str(job.image), "checksum": str(job.checksum) if job.checksum else None, **job.facts}

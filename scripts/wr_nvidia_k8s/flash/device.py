@@ -105,7 +105,7 @@ def _signatures(node: dict[str, Any]) -> list[tuple[str, str | None]]:
         done = subprocess.run(
             ["wipefs", "--json", node["path"]], env={**os.environ, "PATH": path}, capture_output=True, text=True
         )
-        if not done.returncode and done.stdout:
+        if done.stdout:  # nothing where nothing was found
             found += [(entry["type"], entry.get("label")) for entry in json.loads(done.stdout)["signatures"]]
     return [(kind, label) for kind, label in dict.fromkeys(found) if kind]
 

@@ -162,7 +162,8 @@ def main() -> int:
     os.environ["PATH"] = options.path
     told, tell = os.pipe()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: os.write(tell, b"."))
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup(1) has SIGHUP ignored
+            signal.signal(number, lambda *_: os.write(tell, b"."))
     try:
         device = _Device(options.device, options.identity) if options.device else None
     except _Refused as error:
