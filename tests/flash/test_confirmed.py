@@ -71,7 +71,7 @@ def test_the_same_file_attached_again_is_another_device(place: Place, loop: Loop
     """Name, number, size and file are the same: only diskseq tells."""
     board, image = target
     disk = loop(48)
-    if not root.identity(disk.path)["diskseq"]:
+    if not Path(f"/sys/class/block/{Path(disk.path).name}/diskseq").exists():
         pytest.skip("Linux 5.15: no diskseq in sysfs")
     before = disk.digest()
 
