@@ -118,6 +118,7 @@ def test_what_would_be_lost_is_shown_before_the_question(place: Place, target: T
     ]
     code, said = asked(place, board, image, disk, lambda: None)
     assert code == 0
+    assert f"This overwrites the {'disk' if board == 'x86-64' else 'SD card'} {disk.path} (50.3 MB). Type yes" in said
     for line in shown.json["content"]:
         assert f"will be lost: {line}\n" in said.split("Type yes")[0]
 

@@ -148,7 +148,8 @@ def test_a_device_taken_between_check_and_write(place: Place, target: tuple[str,
     finally:
         os.close(holder)
     assert done.returncode != 0
-    assert f"{device.path}" in done.stderr
+    assert f"{device.path} was taken" in done.stderr
+    assert "nothing was written" in done.stderr
     assert (device.digest(), called(image)) == (before, [])
 
 

@@ -91,6 +91,7 @@ def test_the_size_follows_from_the_layout(text: str, mib: int) -> None:
 
 
 def test_a_layout_that_is_none() -> None:
-    for text in ("", "<partition_layout/>", layout("sdcard").replace("4194304", "RECSIZE")):
+    two = partitions("APP").replace("</partition_layout>", '<device type="nvme"/></partition_layout>')
+    for text in ("", "<partition_layout/>", two, layout("sdcard").replace("4194304", "RECSIZE")):
         with pytest.raises(ImageError):
             needed(text, 0)
