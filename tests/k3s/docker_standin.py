@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePath
 
 
 def short(image: str) -> str:
@@ -33,9 +33,12 @@ def main() -> None:
     elif sys.argv[1:4] == ["load", "--quiet", "--input"] and len(sys.argv) == 5:
         try:
             with tarfile.open(sys.argv[4], "r:*") as archive:
-                for image in json.load(archive.extractfile("manifest.json")):  # type: ignore[arg-type]
+                members = {str(PurePath(member.name)): member for member in archive.getmembers()}
+                if "manifest.json" not in members:
+                    sys.exit("open /var/lib/docker/tmp/docker-import-1/repositories: no such file or directory")
+                for image in json.load(archive.extractfile(members["manifest.json"])):  # type: ignore[arg-type]
                     (layer,) = image["Layers"]
-                    with tarfile.open(fileobj=archive.extractfile(layer)) as content:
+                    with tarfile.open(fileobj=archive.extractfile(members[layer])) as content:
                         data = content.extractfile("file").read().decode()  # type: ignore[union-attr]
                     images.update(dict.fromkeys(map(short, image["RepoTags"]), data))
         except (tarfile.TarError, EOFError, OSError) as error:

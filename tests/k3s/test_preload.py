@@ -12,13 +12,13 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import image_archives
-from k3s.archives import COMPRESSORS, PAUSE, save
+from k3s.archives import COMPRESSORS, PAUSE, retar, save, save_oci
 from wr_nvidia_k8s.lab.kubelet import real
 
 TOP = Path(__file__).resolve().parents[2]
@@ -233,6 +233,33 @@ def test_archive_may_be_compressed(tmp_path: Path, suffix: str) -> None:
     assert device.loads() == ["one.tar.gz"]
 
 
+@pytest.mark.parametrize("arches", [("amd64",), ("arm64", "amd64")], ids=["one", "several"])
+@pytest.mark.parametrize(("suffix", "compression"), [(".tar", ".gz"), (".tar.gz", ".zst")])
+@pytest.mark.parametrize("annotation", ["io.containerd.image.name", "org.opencontainers.image.ref.name"])
+def test_an_oci_archive_is_loaded(
+    tmp_path: Path, engine: dict[str, str], suffix: str, compression: str, arches: tuple[str, ...], annotation: str
+) -> None:
+    device = Device(tmp_path, ["sh"], engine)
+    archive = device.source / f"app{suffix}"
+    save_oci(archive, [APP, PAUSE], arches=arches, compression=compression, annotation=annotation)
+    assert device.build() == []
+    assert device.loads() == ["app.tar.gz"]
+    assert device.has(APP) and device.has(PAUSE)
+    assert device.loads() == []
+
+
+@pytest.mark.parametrize("write", [save, save_oci])
+def test_an_archive_that_was_packed_again_is_loaded(
+    tmp_path: Path, engine: dict[str, str], write: Callable[[Path, list[str]], Path]
+) -> None:
+    device = Device(tmp_path, ["sh"], engine)
+    retar(write(device.source / "app.tar", [APP, PAUSE]))
+    shutil.rmtree(device.source / "app.unpacked")
+    assert device.build() == []
+    assert device.loads() == ["app.tar.gz"]
+    assert device.has(APP)
+
+
 def test_the_same_directory_makes_the_same_files(tmp_path: Path) -> None:
     made: list[dict[str, bytes]] = []
     for name in ("one", "two"):
@@ -259,6 +286,34 @@ def test_images_of_another_architecture_are_refused(tmp_path: Path) -> None:
     save(tmp_path / "in" / "ours.tar", [PAUSE], arch="arm64")
     save(tmp_path / "in" / "theirs.tar.gz", [APP, "x"], arch="amd64")
     assert refusal(tmp_path / "in", "arm64") == f"theirs.tar.gz: expected images for arm64, found {APP} for amd64"
+
+
+def test_an_oci_archive_for_another_architecture_is_refused(tmp_path: Path) -> None:
+    save_oci(tmp_path / "in" / "theirs.tar", [APP], arches=["amd64"])
+    assert refusal(tmp_path / "in", "arm64") == f"theirs.tar: expected images for arm64, found {APP} for amd64"
+    save_oci(tmp_path / "in" / "theirs.tar", [APP], arches=["amd64", "riscv64"])
+    (tmp_path / "refused").rmdir()
+    assert refusal(tmp_path / "in", "arm64") == "theirs.tar: expected images for arm64, found none in its index.json"
+
+
+def test_an_oci_archive_that_names_no_image_is_refused(tmp_path: Path) -> None:
+    save_oci(tmp_path / "in" / "x.tar", ["1.0"], annotation="org.opencontainers.image.ref.name")
+    assert refusal(tmp_path / "in").startswith("x.tar: expected the name of each image in index.json")
+
+
+def test_a_link_to_nothing_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "in" / "app.tar", [APP, PAUSE])
+    (tmp_path / "in" / "lost.tar").symlink_to("/nowhere/lost.tar")
+    assert refusal(tmp_path / "in") == "lost.tar: expected a file, found a link to /nowhere/lost.tar, where nothing is"
+
+
+def test_an_image_that_is_pulled_all_the_same_is_warned_of(tmp_path: Path) -> None:
+    """Kubernetes pulls an image of the tag latest each time, unless the pod says otherwise."""
+    device = Device(tmp_path, ["sh"], standin(tmp_path))
+    save(device.source / "app.tar", ["registry.example/app:latest", PAUSE])
+    (warning,) = device.build()
+    assert warning.startswith("app.tar: registry.example/app:latest is pulled all the same")
+    assert "imagePullPolicy: IfNotPresent" in warning
 
 
 def test_a_directory_without_archives_is_refused(tmp_path: Path) -> None:
