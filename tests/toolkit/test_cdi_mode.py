@@ -52,7 +52,12 @@ def test_a_container_that_asks_by_variable_gets_the_card(pc: Pc, name: str) -> N
     assert got_the_card(pc(), environment={VISIBLE: name})
 
 
-@pytest.mark.parametrize("environment", [{}, {VISIBLE: "void"}])
+@pytest.mark.parametrize("name", [f"{UUID},{UUID}", f"0,all,0,{UUID}"])
+def test_a_device_that_is_named_twice_is_given_once(pc: Pc, name: str) -> None:
+    assert got_the_card(pc(), environment={VISIBLE: name})
+
+
+@pytest.mark.parametrize("environment", [{}, {VISIBLE: ""}, {VISIBLE: "void"}, {VISIBLE: "none"}])
 def test_a_container_that_does_not_ask_gets_nothing(pc: Pc, environment: dict[str, str]) -> None:
     assert not got_the_card(pc(), environment=environment)
 

@@ -38,8 +38,12 @@ def test_a_container_that_does_not_ask_gets_nothing(jetson: Jetson, environment:
     assert not jetson().create(environment).changed
 
 
+def test_a_device_that_is_named_twice_is_given_once(jetson: Jetson) -> None:
+    assert jetson().create({VISIBLE: "0,0"}).devices == set(BOARDS["jetson-orin-nano"].nodes)
+
+
 def test_hooks_are_the_machines_own_and_leave_the_containers_cuda_alone(jetson: Jetson) -> None:
-    """A driver's version is not to be had on a Jetson: 1.17.8 would prefer the container's libcuda to the board's."""
+    """A Jetson tells no driver's version: toolkits before 1.17.9 prefer the container's libcuda to the board's."""
     hooks = jetson().create({VISIBLE: "0"}).hooks
     assert {hook["path"] for hook in hooks} == {"/usr/bin/nvidia-cdi-hook"}
     assert {hook["args"][1] for hook in hooks} == {"create-symlinks", "update-ldcache"}

@@ -39,7 +39,7 @@ SRC_URI = "\
     file://0001-Search-alternate-roots.patch;patchdir=src/${GO_IMPORT} \
     file://0002-Heed-the-device-list-strategy.patch;patchdir=src/${GO_IMPORT} \
 "
-SRCREV = "f202b80a9b9d0db00d9b1d73c0128c8962c55f4d"
+SRCREV = "b3b37f91ea8f36d61df47135ea5abe6d26b4ec4f"
 
 S = "${WORKDIR}/git"
 
@@ -60,8 +60,10 @@ GO_EXTRA_LDFLAGS = "\
     -X ${GO_IMPORT}/internal/info.version=${PV} \
     -X ${GO_IMPORT}/internal/info.gitCommit=${SRCREV} \
 "
-# One program each, without the shared libraries of Go.
+# One program each, without the shared libraries of Go and without a path to where they would be.
 GO_LINKSHARED = ""
+GO_RPATH = ""
+GO_RPATH_LINK = ""
 # All modules are in vendor/.
 # nooelint: oelint.vars.mispell.unknown - of go.bbclass
 GOPROXY = "off"
