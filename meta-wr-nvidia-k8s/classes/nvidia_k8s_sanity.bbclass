@@ -24,6 +24,7 @@ def nvidia_k8s_setting_problems(d):
     problems = [nvidia_k8s_role_problem(d)]
     for name, exists, what in (
         ('WR_NVIDIA_K8S_PRELOAD_DIR', os.path.isdir, 'directory'),
+        ('WR_NVIDIA_K8S_SSH_KEYS_FILE', os.path.isfile, 'file'),
         ('WR_NVIDIA_K8S_TOKEN_FILE', os.path.isfile, 'file'),
     ):
         path = d.getVar(name) or ''

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A cluster's token gets into an agent's image so that only root reads it, and nowhere else."""
 
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+
+import shell_function
 
 TOP = Path(__file__).resolve().parents[2]
 CLASS = TOP / "meta-wr-nvidia-k8s/classes/k3s_token.bbclass"
@@ -14,15 +15,11 @@ SECRET = "K10a5c::server:0123456789abcdef"
 
 
 def install(rootfs: Path, token: Path, role: str = "agent") -> subprocess.CompletedProcess[str]:
-    """Run the class's function as BitBake does: a shell function whose variables are expanded before."""
-    (body,) = re.findall(r"(?ms)^k3s_token_install\(\) \{\n.*?^\}$", CLASS.read_text())
-    variables = {"IMAGE_ROOTFS": rootfs, "sysconfdir": "/etc", "WR_NVIDIA_K8S_TOKEN_FILE": token,
-                 "WR_NVIDIA_K8S_ROLE": role}  # fmt: skip
-    for name, value in variables.items():
-        body = body.replace(f"${{{name}}}", str(value))
-    assert "${" not in body
-    script = f'bbfatal() {{ echo "ERROR: $*" >&2; exit 1; }}\numask 022\nset -e\n{body}\nk3s_token_install\n'
-    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    """Run the class's function."""
+    return shell_function.run(
+        CLASS, "k3s_token_install", IMAGE_ROOTFS=rootfs, sysconfdir="/etc", WR_NVIDIA_K8S_TOKEN_FILE=token,
+        WR_NVIDIA_K8S_ROLE=role,
+    )  # fmt: skip
 
 
 def test_token_is_in_the_image_where_k3s_looks_for_it_and_for_root_alone(tmp_path: Path) -> None:

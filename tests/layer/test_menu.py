@@ -72,6 +72,7 @@ def test_defaults_are_a_plain_server(tmp_path: Path) -> None:
         (["DEBUG_TWEAKS"], {}, 'EXTRA_IMAGE_FEATURES += "debug-tweaks"'),
         (["BOARD_X86_64", "ACCEPT_NVIDIA_LICENSE"], {}, 'LICENSE_FLAGS_ACCEPTED += "nvidia-driver"'),
         (["ROLE_AGENT"], {"MENU_TOKEN_FILE": "/token"}, 'WR_NVIDIA_K8S_TOKEN_FILE = "/token"'),
+        ([], {"MENU_SSH_KEYS_FILE": "/keys"}, 'WR_NVIDIA_K8S_SSH_KEYS_FILE = "/keys"'),
         ([], {"MENU_PRELOAD_DIR": "/images"}, 'WR_NVIDIA_K8S_PRELOAD_DIR = "/images"'),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else None,

@@ -1,6 +1,6 @@
 SUMMARY = "Kubernetes node that offers its NVIDIA GPU to pods, on Wind River Linux"
 DESCRIPTION = "Boots into a k3s server on Docker that advertises nvidia.com/gpu. It has no password to log in \
-with: add a key or, for development, kas/include/debug-tweaks.yml."
+with: WR_NVIDIA_K8S_SSH_KEYS_FILE names your public keys, and kas/include/debug-tweaks.yml is for development."
 LICENSE = "MIT"
 
 # The smallest base with systemd, glibc and Wind River's network set-up. What wrlinux-image-std adds (mail,
@@ -9,7 +9,7 @@ LICENSE = "MIT"
 # nooelint: oelint.file.requirenotfound - it is in the wrlinux-distro layer
 require recipes-base/images/wrlinux-image-small.bb
 
-inherit k3s_token
+inherit k3s_token ssh_keys
 
 # nooelint: oelint.vars.outofcontext - an image by what it requires
 IMAGE_FEATURES += "ssh-server-openssh"
