@@ -2,8 +2,10 @@
 """What the commands have in common, on a machine that has none of it yet."""
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,3 +82,17 @@ def test_two_first_runs_make_one_virtual_environment(tmp_path: Path) -> None:
     said = [run.communicate() for run in runs]
     assert [run.returncode for run in runs] == [0, 0, 0], said
     assert sum("making a virtual environment" in error for _, error in said) == 1, said
+
+
+WITHOUT = sorted(path for path in (TOP / "scripts").iterdir() if path.is_file() and path.name not in ("lib.sh", "test"))
+
+
+@pytest.mark.parametrize("script", WITHOUT, ids=lambda path: path.name)
+def test_a_command_without_the_virtual_environment_needs_nothing_but_python(script: Path) -> None:
+    text = script.read_text()
+    (module,) = re.findall(r"exec .* -m (wr_nvidia_k8s\.commands\.\w+)", text)
+    if "ensure_venv" in text:
+        return
+    bare = [sys.executable, "-S", "-m", module, "--help"]
+    done = subprocess.run(bare, env={"PYTHONPATH": str(TOP / "scripts")}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -24,10 +24,10 @@ import yaml
 from wr_nvidia_k8s.build.build_user import BuildUser
 from wr_nvidia_k8s.common import cache
 from wr_nvidia_k8s.common.errors import UserError
+from wr_nvidia_k8s.common.paths import LAYERS as LAYERS
 from wr_nvidia_k8s.common.paths import TOP
 from wr_nvidia_k8s.common.process import supervised
 
-LAYERS = cache.root() / "layers"
 OWN_REPO = "meta-wr-nvidia-k8s"
 OFFLINE = "kas/include/offline.yml"
 

@@ -19,12 +19,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wr_nvidia_k8s.build.kas import LAYERS, OWN_REPO
 from wr_nvidia_k8s.common.errors import HostError
 from wr_nvidia_k8s.common.main import run_main
-from wr_nvidia_k8s.common.paths import TOP
+from wr_nvidia_k8s.common.paths import LAYER, LAYERS
 
-LIB = TOP / OWN_REPO / "lib"
+LIB = LAYER / "lib"
 SUITE = "nvidia_k8s"
 _EPILOG = """\
 root must be let in without a question: by a key of yours, or by an image with kas/include/debug-tweaks.yml. ssh's
