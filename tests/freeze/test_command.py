@@ -2,6 +2,7 @@
 """scripts/freeze as a user meets it, save the freezing itself (test_arm64.py, tests/plugin/test_frozen.py)."""
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -14,7 +15,8 @@ from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.freeze import freezer, parts
 from wr_nvidia_k8s.freeze.parts import ARCHES, PLUGIN
 
-COMMAND = Path(__file__).resolve().parents[2] / "scripts/freeze"
+TOP = Path(__file__).resolve().parents[2]
+COMMAND = TOP / "scripts/freeze"
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -165,3 +167,27 @@ def test_two_freezes_at_once_in_pid_namespaces_of_their_own(tmp_path: Path, envi
     assert [path.name for path in (tmp_path / "output").iterdir()] == [freezer.NAME]
     program = tmp_path / "output" / freezer.NAME / freezer.NAME
     assert subprocess.run([program, "--help"], capture_output=True).returncode == 0
+
+
+def test_what_is_made_of_the_same_is_frozen_once(tmp_path: Path) -> None:
+    top = tmp_path / "checkout"
+    shutil.copytree(TOP, top, symlinks=True, ignore=shutil.ignore_patterns(".git", "__pycache__", ".*_cache", "build"))
+
+    def freeze(checkout: Path, name: str) -> tuple[str, dict[str, bytes]]:
+        output = tmp_path / name
+        command = [str(checkout / "scripts/freeze"), "--arch", "amd64", "--output", str(output)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if "Debian packages are missing" in done.stderr:
+            pytest.skip("Debian packages for freezing: scripts/freeze names them")
+        assert done.returncode == 0, done.stderr
+        files = [path for path in output.rglob("*") if path.is_file()]
+        return done.stderr, {str(path.relative_to(output)): path.read_bytes() for path in files}
+
+    _, first = freeze(TOP, "first")
+    said, second = freeze(top, "second")
+    assert "freezing for" not in said
+    assert first == second
+    settings = top / "plugin-src/freeze.json"
+    settings.write_text(settings.read_text() + "\n")
+    said, _ = freeze(top, "third")
+    assert "freezing for amd64" in said

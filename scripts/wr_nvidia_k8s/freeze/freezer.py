@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from wr_nvidia_k8s.common import cache
-from wr_nvidia_k8s.common.cache import say
+from wr_nvidia_k8s.common.cache import Cached, say
 from wr_nvidia_k8s.common.errors import OutputError
 from wr_nvidia_k8s.common.paths import TOP
 from wr_nvidia_k8s.common.process import run
@@ -76,6 +76,26 @@ def freeze(arch: Arch, output: Path, *, refresh: bool = False) -> Path:
     """
     check_output(output)
     parts.sysroot(arch, refresh=refresh)
+    frozen = _frozen(arch).get(lambda folder: _freeze(arch, folder), refresh=refresh)
+    try:
+        return _put_in_place(frozen / NAME, output)
+    except OSError as error:
+        raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
+
+
+def _frozen(arch: Arch) -> Cached:
+    """The result, which is the same whenever all that it is made from is: quickstart, boot-test and scripts/freeze
+    share it."""
+    inputs = configuration(arch, Path("/output"), Path("/scratch"))
+    # Where this checkout is makes no difference to it.
+    inputs = {name: value for name, value in inputs.items() if name not in ("build_paths", "settings")}
+    program = sorted(path for path in (MODULE / "pyinstaller_cross").iterdir() if path.is_file())
+    kind = f"freeze/frozen/{arch.debian}"
+    return Cached(kind, json.dumps(inputs), str(parts.python()), parts.PLUGIN / "freeze.json", *program)
+
+
+def _freeze(arch: Arch, into: Path) -> None:
+    """Freeze for `arch`, and put the result into the folder ``into``. Raises FreezeError and DebianError."""
     with owned(cache.root() / "freeze" / "scratch", f"{arch.debian}-") as scratch:
         config_file = scratch / "config.json"
         config_file.write_text(json.dumps(configuration(arch, scratch / "output", scratch), indent=2), encoding="utf-8")
@@ -84,10 +104,7 @@ def freeze(arch: Arch, output: Path, *, refresh: bool = False) -> Path:
         environment = {**parts.pip_environment(), "PYTHONPATH": str(MODULE)}
         # After a failure the folder stays until the next freeze: the message names the log in there.
         run(command, error=FreezeError, what="freezing", env=environment)
-        try:
-            return _put_in_place(scratch / "output" / NAME, output)
-        except OSError as error:
-            raise OutputError(f"{output}: cannot be written: {error.strerror}") from error
+        (scratch / "output" / NAME).rename(into / NAME)
 
 
 def _put_in_place(result: Path, output: Path) -> Path:
