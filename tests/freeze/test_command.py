@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from wr_nvidia_k8s.common import cache
-from wr_nvidia_k8s.common.errors import UserError
 from wr_nvidia_k8s.freeze import freezer, parts
 from wr_nvidia_k8s.freeze.parts import ARCHES, PLUGIN
 
@@ -117,10 +116,7 @@ def test_an_output_that_cannot_be_written_to_is_refused(tmp_path: Path) -> None:
 def environment(tmp_path: Path) -> dict[str, str]:
     """A cache of its own that has the parts of the user's, so that a freeze takes seconds."""
     native = next(arch for arch in ARCHES.values() if arch.native)
-    try:
-        freezer.configuration(native, tmp_path, tmp_path)
-    except UserError as error:
-        pytest.skip(f"what a freeze is made of: {error}")
+    freezer.configuration(native, tmp_path, tmp_path)
     own = tmp_path / "cache" / "wr-nvidia-k8s" / "freeze"
     own.mkdir(parents=True)
     for name in ("tools", "bootloader", "sysroot", "plugin"):
@@ -128,10 +124,14 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "ARCH": native.debian}
 
 
+def start(environment: dict[str, str], output: Path, *wrapper: str) -> subprocess.Popen[str]:
+    command = [*wrapper, str(COMMAND), "--arch", environment["ARCH"], "--output", str(output)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 def begin(environment: dict[str, str], output: Path, *wrapper: str) -> subprocess.Popen[str]:
     """A freeze that has begun to freeze."""
-    command = [*wrapper, str(COMMAND), "--arch", environment["ARCH"], "--output", str(output)]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start(environment, output, *wrapper)
     assert process.stderr
     said = []
     for line in process.stderr:
@@ -160,7 +160,8 @@ def test_two_freezes_at_once_in_pid_namespaces_of_their_own(tmp_path: Path, envi
     unshare = ["unshare", "--pid", "--fork", "--mount-proc", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     if subprocess.run([*unshare, "true"], capture_output=True).returncode:
         pytest.skip("the right to make a PID namespace: run this as root")
-    processes = [begin(environment, tmp_path / "output", *unshare) for _ in range(2)]
+    # The second one waits for the first one's result; neither takes the other for a leftover.
+    processes = [begin(environment, tmp_path / "output", *unshare), start(environment, tmp_path / "output", *unshare)]
     for process in processes:
         _, error = process.communicate(timeout=600)
         assert process.returncode == 0, error
