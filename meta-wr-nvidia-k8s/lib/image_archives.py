@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Makes of a directory of container image archives what container-images-preload loads on the device.
+"""Prepares a directory of container image archives for container-images-preload, which loads them on the device.
 
     image_archives.py DIRECTORY OUTPUT --arch arm64
 
@@ -7,7 +7,7 @@ An archive is what ``docker save`` writes, or an OCI image layout with the image
 by gzip, bzip2, xz or zstd; k3s's own k3s-airgap-images-ARCH are such archives. Docker 20.10 reads no zstd, and xz only
 with a program that the device may lack, and no Docker loads an OCI layout without the manifest of ``docker save``:
 OUTPUT gets every archive with that and compressed by gzip, and a file ``index`` with a line for each: its name there,
-its SHA-256 sum and the names of its images, separated by spaces. Warnings go to stderr, a line each.
+its SHA-256 sum and the names of its images, separated by spaces. Warnings go to stderr, one per line.
 
 The formats: https://github.com/moby/docker-image-spec/blob/v1.3.1/spec.md,
 https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
@@ -191,7 +191,7 @@ def complete(tar: Path, name: str, arch: str) -> bool:
 
 
 def preload(directory: Path, output: Path, arch: str) -> list[str]:
-    """Fill ``output`` from the archives in ``directory``; returns what to warn of."""
+    """Fill ``output`` from the archives in ``directory``; returns the warnings."""
     if not directory.is_dir():
         raise ArchiveError("expected a directory of container image archives, found none of this name")
     files = sorted(path for path in directory.iterdir() if not (path.is_dir() or path.name.startswith(".")))
@@ -240,7 +240,7 @@ def _sha256(path: Path) -> str:
 
 
 def main() -> None:
-    """What the module's own description says."""
+    """Run the program that the module's docstring describes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
     parser.add_argument("output", type=Path)

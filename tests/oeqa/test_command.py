@@ -68,5 +68,5 @@ def test_without_the_board(loopback: str, form: str) -> None:
         address = form.format(loopback, nobody.getsockname()[1])
         done = command(address)
     assert done.returncode == os.EX_UNAVAILABLE
-    assert f"expected root@{address} to be let in over SSH" in done.stderr
+    assert f"expected SSH to log in as root@{address}" in done.stderr
     assert "Connection refused" in done.stderr

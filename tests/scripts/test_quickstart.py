@@ -53,7 +53,7 @@ def test_it_tells_the_whole_story_from_a_read_only_checkout_and_leaves_nothing_b
     assert result.returncode == 0, result.stdout + result.stderr
     for words in ("Tegra device detected", "Registered device plugin", "nvidia.com/gpu: 1\n",
                   "runs, and its container gets {'NVIDIA_VISIBLE_DEVICES': '0'}", "refused: ",
-                  "nvidia.com/gpu: 1 again", "third runs", "Every step did what it shows"):
+                  "nvidia.com/gpu: 1 again", "third runs", "Every step succeeded"):
         assert words in result.stdout
     assert_printed_in_order(result.stdout)
     assert list(place.iterdir()) == []

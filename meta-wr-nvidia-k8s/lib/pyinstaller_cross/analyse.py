@@ -43,7 +43,7 @@ def _remember_analyses() -> list[typing.Any]:
 
 
 def _write_bundle(config: configuration.Config, analyses: list[typing.Any]) -> None:
-    """Write down where everything comes from.
+    """Record where everything comes from.
 
     `files` maps what is collected as a file to its source, `modules` lists what the executable is made of.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is packed in a frozen program: its archive, the modules in that, and zip files."""
+"""The contents of a frozen program: its archive, the modules in it, and zip files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _archive(path: pathlib.Path) -> typing.Iterator[tuple[str, bytes]]:
 
 
 def unpack(path: pathlib.Path, target: pathlib.Path) -> None:
-    """Lay out what a one-file program will unpack at its start, so that it can be looked at like a directory."""
+    """Unpack what a one-file program unpacks when it starts, so that it can be checked like a directory."""
     archive = _reader(path)
     for name, (*_, kind) in archive.toc.items():
         destination = target / name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What this package needs to know of an ELF file, read with pyelftools."""
+"""What this package needs to know about an ELF file, read with pyelftools."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _ABIS = {
 
 
 def abi_of_machine(machine: str) -> Abi:
-    """Return the ABI of a machine as `uname -m` names it. Raises FreezeError for one that nobody has tried."""
+    """Return the ABI of a machine as `uname -m` names it. Raises FreezeError for an untested one."""
     try:
         return _ABIS[machine]
     except KeyError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The one kind of error that is the user's to mend."""
+"""The kind of error that the user can fix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class FreezeError(Exception):
 
 
 class VerificationError(FreezeError):
-    """The frozen program would not run on the target, or gives away the build machine.
+    """The frozen program would not run on the target, or contains paths of the build machine.
 
     ``problems`` holds one sentence each.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One freeze from beginning to end: prepare, run PyInstaller, verify, put in place."""
+"""A complete freeze: prepare, run PyInstaller, verify, put in place."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _clean_sysconfig(config: Config) -> None:
 
 
 def _builtin_modules(config: Config) -> None:
-    """Write down which modules are compiled into the target's Python library."""
+    """Record which modules are compiled into the target's Python library."""
     _, variables = reroot.read_sysconfig(config.on_target(config.stdlib))
     name = str(variables.get("INSTSONAME") or "")
     library = shims.resolver(config).find(name, []) if ".so" in name else None

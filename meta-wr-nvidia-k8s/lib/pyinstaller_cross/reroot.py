@@ -4,7 +4,7 @@
 Two things keep the build machine out of the result:
 
 * ``sys.path`` is the target's before PyInstaller is even imported, because modulegraph takes it over when its graph
-  is made; changed later, extension modules of the build machine are bundled without a word.
+  is made; changed later, extension modules of the build machine are bundled without a warning.
 * Directories of the target are read by a finder that knows the target's suffixes. It finds the target's extension
   modules but refuses to load them, even where the processor could: a sysroot may be compiled for a newer processor
   or C library than the build machine has.
@@ -52,7 +52,7 @@ ALWAYS_BUILTIN = ("_warnings", "builtins", "marshal", "sys")
 
 
 class TargetExtensionLoader(importlib.machinery.ExtensionFileLoader):
-    """Lets an extension module of the target be found, never loaded.
+    """Finds extension modules of the target, but never loads them.
 
     In its place a module of the standard library is loaded from the native interpreter's directories.
     """

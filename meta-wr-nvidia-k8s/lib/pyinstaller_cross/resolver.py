@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which file a shared library's name means on the target: ld.so(8) acted out over a directory tree.
+"""Finds the file for a shared library's name on the target: ld.so(8) emulated on a directory tree.
 
 The order is ld.so's: DT_RPATH of the object and of those that loaded it (unless the object has a DT_RUNPATH), then
 DT_RUNPATH, then the default directories. A file of another ABI is passed over, as ld.so does.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Tell in a package's SPDX 2 document which recipes' files are bundled in it.
+"""Record in a package's SPDX 2 document which recipes' files are bundled in it.
 
 create-spdx of OE-core knows what a package was built from and what it depends on at run time. A bundled library is
 neither: without this, a CVE check of an image that reads its SPDX documents would not see that library at all.

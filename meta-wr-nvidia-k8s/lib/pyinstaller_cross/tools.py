@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`ldd` and `ldconfig` for a sysroot, with the output of glibc's.
+"""`ldd` and `ldconfig` for a sysroot, with output in glibc's format.
 
 python -m pyinstaller_cross.tools ldd|ldconfig CONFIG ARGUMENT...
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What must hold of every frozen program. Each check returns its problems, a sentence each.
+"""Checks of every frozen program. Each check returns its problems, one sentence per problem.
 
-PyInstaller's own warnings are judged here too: it goes on where a file that the program needs was not found.
+PyInstaller's own warnings are checked too: it continues even if a file that the program needs was not found.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _bundled(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 def elf_problems(config: Config, root: pathlib.Path, library_dir: pathlib.Path) -> list[str]:
-    """Check that each ELF file below `root` is the target's and finds what it needs.
+    """Check that each ELF file below `root` is for the target and finds the libraries it needs.
 
     The bootloader makes ld.so look in `library_dir` first (LD_LIBRARY_PATH).
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""BitBake from outside: kas, the user that it runs as, what it logs, checks of images, tasks of chosen recipes.
+"""BitBake from outside: kas, the user who runs it, its log, checks of images, tasks of chosen recipes.
 
 May import: freeze, debian, common.
 """

@@ -80,7 +80,7 @@ class BitbakeLog:
 
     @property
     def errors(self) -> list[Message]:
-        """Everything worse than a warning."""
+        """The messages more severe than a warning."""
         return [message for message in self.messages if message.level != "WARNING"]
 
     def warnings_naming(self, names: Iterable[str], besides: Path) -> list[Message]:

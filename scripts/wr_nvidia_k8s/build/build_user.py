@@ -72,8 +72,8 @@ class BuildUserError(HostError):
 class BuildUser:
     """An ordinary user who sees ``read_only`` and ``writable`` paths under their own names.
 
-    ``network=False`` cuts the command off from every network but its own loopback (only where we are root:
-    otherwise nothing is changed, as making the namespace is not ours to do).
+    ``network=False`` leaves the command nothing but a loopback interface. It needs root and is ignored for an
+    ordinary user.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class BuildUser:
                 os.chown(folder, self._account.pw_uid, self._account.pw_gid)
 
     def own(self, path: Path) -> None:
-        """Give one file or folder that we wrote into a writable folder to the user."""
+        """Make the user the owner of a file or folder that was created in a writable folder."""
         if self._account is not None:
             os.chown(path, self._account.pw_uid, self._account.pw_gid)
 
@@ -160,7 +160,7 @@ def _account() -> pwd.struct_passwd:
 
 
 def _closed_ancestor(path: Path) -> Path | None:
-    """The topmost folder above ``path`` that others may not pass through."""
+    """The topmost folder above ``path`` that other users cannot traverse."""
     for ancestor in reversed(path.parents):
         if not ancestor.stat().st_mode & 0o001:
             return ancestor

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Check that an image can be built: BitBake parses it without a complaint about us, and resolves its tasks.
+"""Check that an image can be built: BitBake parses it with no complaint about this layer, and resolves its tasks.
 
 No source is downloaded and nothing is built, so it needs no network where the layer trees are laid out.
 """
@@ -52,7 +52,7 @@ class Result:
 
 
 class _Progress:
-    """Says on stderr, every `PROGRESS_SECONDS`, what goes on at the time."""
+    """Reports progress on stderr every `PROGRESS_SECONDS`."""
 
     def __init__(self, doing: str) -> None:
         self.now = doing
@@ -74,7 +74,7 @@ class _Progress:
 
 
 def own_names() -> list[str]:
-    """The words by which a message speaks of us: our layer, our recipes and classes, and what we append to."""
+    """The words that tie a message to this layer: its name, its recipes and classes, and the recipes it appends to."""
     folders = [TOP / "recipes-containers", TOP / "meta-wr-nvidia-k8s"]
     files = [path for folder in folders for path in folder.rglob("*.bb*")]
     return [OWN_REPO, OWN_REPO.removeprefix("meta-"), *sorted({path.stem.split("_")[0] for path in files})]
@@ -95,8 +95,8 @@ def _run(build: KasBuild, arguments: str, log: BitbakeLog, doing: str) -> int:
 def check(image: str, depth: str, include: Sequence[str] = ()) -> Result:
     """Run BitBake on ``image`` (the NAME of kas/NAME.yml), to the ``depth`` "parse", "graph" or "dry_run".
 
-    ``include`` names fragments of kas/include/ to go with it. What BitBake says goes to stderr. Raises `KasError`
-    or `BuildUserError` where it cannot even start.
+    ``include`` names fragments of kas/include/ to add. BitBake's output goes to stderr. Raises `KasError`
+    or `BuildUserError` if it cannot start.
     """
     state = cache.root() / "check-image" / "_".join([image, *include])
     # A build directory has room for one BitBake.
@@ -122,7 +122,7 @@ def _check(build: KasBuild, image: str, depth: str) -> Result:
 
 
 def _graph(build: KasBuild, log: BitbakeLog) -> int:
-    """Read the graph that ``bitbake -g`` wrote, and run one idle task of each recipe of ours.
+    """Read the graph that ``bitbake -g`` wrote, and run one empty task of each of this layer's recipes.
 
     A dry run parses a recipe anew for each task and finds metadata that is not the same twice (a time, a random
     number), whose tasks would never be taken from the shared state. One task of a recipe is enough for that.
@@ -144,9 +144,9 @@ def _problems(log: BitbakeLog, status: int, depth: str) -> list[str]:
     if problems:
         return list(dict.fromkeys(problems))
     if log.parse_errors:
-        return [f"expected every recipe to parse, {log.parse_errors} did not"]
+        return [f"expected every recipe to parse, found {log.parse_errors} that did not"]
     if log.recipes is None:
-        return ["expected BitBake to parse all recipes, it ended before"]
+        return ["expected BitBake to parse all recipes, but it ended before that"]
     if depth != "parse" and (not log.attempted or log.attempted != log.total):
-        return [f"expected every task to resolve, {log.attempted} of {log.total} did"]
-    return [f"expected BitBake to exit with 0, it exited with {status}"] if status else []
+        return [f"expected every task to resolve, found {log.attempted} of {log.total} resolved"]
+    return [f"expected BitBake's exit status to be 0, found {status}"] if status else []

@@ -46,7 +46,7 @@ def images() -> list[str]:
 
 
 def fragments() -> list[str]:
-    """The names of the fragments that go with any image: those that bring no repository of others."""
+    """The names of the fragments that fit any image: those that add no third-party repository."""
     files = (TOP / "kas/include").glob("*.yml")
     return sorted(path.stem for path in files if not {"overrides", "repos"} & set(yaml.safe_load(path.read_text())))
 
@@ -69,7 +69,7 @@ def _kas(*arguments: str, steps: Sequence[str] = (), trees: Path = LAYERS) -> st
 
 
 def read(files: Sequence[str]) -> dict[str, Any]:
-    """The configuration that ``files`` (below the repository's top) make, by kas, without touching a tree."""
+    """The configuration that kas makes of ``files`` (relative to the repository), without touching a tree."""
     text = _kas("dump", "--format", "json", ":".join(files), steps=_TREE_STEPS)
     config: dict[str, Any] = json.loads(text)
     return config
@@ -87,7 +87,7 @@ def missing_trees(config: dict[str, Any], trees: Path = LAYERS) -> list[str]:
 class KasBuild:
     """The build directory ``state``/build of the configuration in ``files``, with what BitBake needs of it.
 
-    ``extra`` are lines for local.conf, by the name of their concern.
+    ``extra``: lines for local.conf, keyed by a name for what they do.
     """
 
     def __init__(self, state: Path, files: Sequence[str], extra: dict[str, str] | None = None) -> None:
@@ -107,7 +107,7 @@ class KasBuild:
         self._gitconfig = self._write(state / "gitconfig", "[safe]\n\tdirectory = *\n")
 
     def forget(self) -> None:
-        """Let no task have run: TMPDIR goes, with the parse cache in it."""
+        """Delete TMPDIR, with the parse cache in it: afterwards no task counts as having run."""
         # Tens of thousands of files: rm is several times faster than shutil.
         subprocess.run(["rm", "-rf", *map(str, self.directory.glob("tmp*"))], check=True)
 
@@ -119,7 +119,7 @@ class KasBuild:
         return path
 
     def bitbake(self, arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
-        """`popen` ``bitbake ARGUMENTS``. It ends when its server does, which saves the parse cache last of all."""
+        """`popen` ``bitbake ARGUMENTS``. It ends with its server, whose last act is to save the parse cache."""
         return self.popen(f"bitbake {arguments}; status=$?; flock bitbake.lock true; exit $status")
 
     @contextmanager

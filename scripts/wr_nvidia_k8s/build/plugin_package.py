@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The files of the plugin's package, without BitBake: the recipe's own install commands, run on a frozen program.
 
-Which file goes where is said once, in the recipe and its class. Their shell functions are taken out of the text and
-run with the values that BitBake's variables have on the target; a line that this cannot do is an error, not a guess.
+Only the recipe and its class say which file goes where. Their shell functions are extracted from the text and run with
+the values that BitBake's variables have on the target; a line that cannot be handled is an error, not a guess.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DIRECTORIES = {
 
 
 class PackageError(UserError):
-    """The package's files cannot be had; the text says what was expected where."""
+    """The package's files are not available; the text says what was expected, and where."""
 
 
 def _recipe() -> Path:

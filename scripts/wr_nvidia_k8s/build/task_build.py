@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Real tasks of chosen recipes in real BitBake, down to their packages, without any source from upstream.
+"""Real tasks of chosen recipes in real BitBake, up to their packages, with no upstream sources.
 
 The configuration is a board's own, as kas makes it, with tests/bitbake/tasks.yml on top: the release's classes and
-its DISTRO stay, almost all of its recipes are masked, and what ours depend on is stood in for by
-tests/bitbake/stub-layer.
+its DISTRO stay, almost all of its recipes are masked, and tests/bitbake/stub-layer replaces what this layer's recipes
+depend on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PLACE = re.compile(r"(?P<virtual>virtual:native:)?(?P<file>/\S+\.bb):do_(?P<ste
 
 @dataclass
 class Tasks:
-    """What a build did."""
+    """The result of a build."""
 
     log: BitbakeLog
     results: Path
@@ -46,7 +46,7 @@ class Tasks:
     failed: set[tuple[str, str]] = field(default_factory=set)
 
     def succeeded(self, recipe: str, step: str) -> bool:
-        """Whether the task really ran, and to its end."""
+        """Whether the task ran to its end instead of coming from the shared state."""
         return (recipe, step) in self.started - self.failed
 
     def complaints(self, recipe: str) -> list[str]:
@@ -75,12 +75,12 @@ def files(arch: str) -> list[str]:
 
 
 def missing(arch: str) -> list[str]:
-    """The layer trees that the build needs and that are not laid out."""
+    """The layer trees that the build needs and that are missing."""
     return missing_trees(read(files(arch)))
 
 
 def build(arch: str, recipes: Iterable[str], results: Path) -> Tasks:
-    """Run `STEPS` of ``recipes`` for ``arch``, all that can be run even where one fails.
+    """Run `STEPS` of ``recipes`` for ``arch``; a failure does not stop the others.
 
     Each of these recipes starts from nothing; what they depend on may come from the shared-state cache of a build
     before. What is made goes to the new folder ``results``. Raises what task_sources, kas_build and build_user raise
@@ -96,7 +96,7 @@ def build(arch: str, recipes: Iterable[str], results: Path) -> Tasks:
         targets = " ".join(f"{recipe}:do_{step}" for recipe in recipes for step in STEPS)
         tasks = Tasks(BitbakeLog(), results)
         output = results / "output"
-        say(f"running the tasks of our recipes for {arch}; all that BitBake says goes to {output}")
+        say(f"running the tasks of this layer's recipes for {arch}; BitBake's output goes to {output}")
         with output.open("w") as stream, kas.popen(f"bitbake -k {targets}") as process:
             assert process.stdout is not None  # noqa: S101  (Popen's type says less than its arguments)
             for line in process.stdout:
@@ -117,7 +117,7 @@ def _machine_folder(kas: KasBuild) -> Path:
 
 
 def _clean(kas: KasBuild, recipes: Iterable[str]) -> None:
-    """Forget everything but the shared state of what ``recipes`` depend on, and that too when it is of no more use."""
+    """Delete everything but the shared state of the dependencies of ``recipes``, and that too once it is outdated."""
     # Tens of thousands of files: rm is several times faster than shutil.
     subprocess.run(["rm", "-rf", str(_machine_folder(kas))], check=True)
     for path in (kas.directory / "sstate-cache").rglob("sstate:*"):
@@ -127,7 +127,7 @@ def _clean(kas: KasBuild, recipes: Iterable[str]) -> None:
 
 
 def _provide(arch: str, state: Path, kas: KasBuild) -> None:
-    """Put what the recipes are made from where tests/bitbake/tasks.yml says that it is."""
+    """Put the recipes' sources where tests/bitbake/tasks.yml expects them."""
     sources = {"downloads": task_sources.sdists(_recipe_files(kas))}
     # The build machine's own Python is a stand-in too.
     sources.update({f"debs/{each}": task_sources.debs(each) for each in {"amd64", arch}})
@@ -139,7 +139,7 @@ def _provide(arch: str, state: Path, kas: KasBuild) -> None:
 
 
 def _recipe_files(kas: KasBuild) -> list[Path]:
-    """The release's recipes that are not masked, and ours."""
+    """The recipes that are not masked: some of the release, and all of this layer."""
     mask = re.compile("|".join(re.findall(r"\s(/\S+)", kas.config["local_conf_header"]["tasks-mask"])))
     layers = (
         LAYERS / ((repo or {}).get("path") or name) / layer

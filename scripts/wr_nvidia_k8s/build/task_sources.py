@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What the task tests give BitBake to work on, fetched before it starts, because it runs without a network.
+"""The sources for BitBake in the task tests, fetched before it starts because it runs without a network.
 
-Both kinds are named by the recipes themselves, and cached by these names:
+The recipes name both kinds, and the cache is keyed by these names:
 
 - source packages from PyPI, for the recipes that build one: BitBake finds them in DL_DIR and checks each
   against the recipe's own checksum;
-- packages from Debian, of which the stand-ins in tests/bitbake/stub-layer consist.
+- packages from Debian, from which tests/bitbake/stub-layer is made.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SourceError(UserError):
 def debs(arch: str) -> Path:
     """A folder with the .deb files that the stand-ins for ``arch`` (Debian's name) unpack."""
     if apt.codename() != RELEASE:
-        raise SourceError(f"expected Debian's {RELEASE}, found {apt.codename()}: use a container of it")
+        raise SourceError(f"expected Debian's {RELEASE}, found {apt.codename()}: use a container with it")
     values = [_variable(path, "DEBIAN_PACKAGES") or "" for path in STUB_LAYER.rglob("*.bb")]
     packages = sorted({package for value in values for package in value.split()})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Figures of the plugin: how soon it serves, what it weighs, how quickly it answers."""
+"""Measure the plugin: time until it serves, memory, and response times."""
 
 from __future__ import annotations
 

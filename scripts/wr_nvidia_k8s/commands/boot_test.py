@@ -28,12 +28,12 @@ from wr_nvidia_k8s.lab.vm.scenario import READ_ONLY_WORDS, WRITABLE_WORDS, Repor
 EX_UNAVAILABLE = 69
 _EPILOG = """\
 The machine is a minimal Debian with systemd and a kernel of Debian's, a simulated Jetson's files, a kubelet and
-exactly what the recipe installs. It has no network, and nobody logs in. It boots twice: from a file system that can
-be written to, and from one that cannot, with a kubelet that starts a minute after the plugin. /dev/kvm makes it fast
-where this user may use it; otherwise the processor is emulated, which takes minutes. No root is needed.
+exactly what the recipe installs. It has no network, and nobody logs in. It boots twice: from a writable file system,
+and from a read-only one with a kubelet that starts a minute after the plugin. It is fast if this user may use
+/dev/kvm; otherwise the processor is emulated, which takes minutes. It needs no root.
 
 Cache: ${XDG_CACHE_HOME:-~/.cache}/wr-nvidia-k8s/boot.
-exit codes: 0 every step did what it is named after; 1 one did not, and the last lines say which and why;
+exit codes: 0 every step passed; 1 a step failed, and the last lines say which and why;
 2 wrong usage; 69 a Debian package is missing and cannot be installed
 """
 
@@ -65,7 +65,7 @@ def _boot(arch: str, base: Path, disk: Path, report: Report, logs: Path) -> None
 
 
 def run(arch: str, kubelet: str, rpm: Path | None, logs: Path | None, report: Report, *, refresh: bool) -> None:
-    """Assemble the machine and take it through its lives, to be found in `report` as far as it got.
+    """Assemble the machine and run all scenarios; `report` says how far they got.
 
     Raises UserError, as one of these: AssemblyError, DebianError, FreezeError, PackageError, MachineError.
     """

@@ -25,11 +25,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/build-kubelet",
         description="Build a real kubelet (Debian's kubernetes 1.20.2) into the cache, with Debian's containerd "
-        "beside it, for the tests and the quickstart. Does nothing where that is done. Needs no root "
-        "and installs nothing but dpkg-dev where it is missing.",
-        epilog=f"Cache: {folder()}. Takes 165 MB of download, 7 minutes of processor time, 2.5 GB of disk while it "
-        "builds, 200 MB after. "
-        "apt verifies Debian's signature and the checksums of all that is fetched.",
+        "beside it, for the tests and the quickstart. Does nothing if it is there already. Needs no root, "
+        "and installs nothing but dpkg-dev if that is missing.",
+        epilog=f"Cache: {folder()}. Downloads 165 MB and takes 7 minutes of processor time, with 2.5 GB of disk "
+        "during the build and 200 MB afterwards. "
+        "apt verifies Debian's signature and the checksum of each download.",
     )
     parser.add_argument("--output", metavar="FILE", type=Path, help="copy the kubelet to FILE as well")
     arguments = parser.parse_args()

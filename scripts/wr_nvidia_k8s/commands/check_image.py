@@ -19,21 +19,21 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line of scripts/check-image."""
     parser = argparse.ArgumentParser(
         prog="check-image",
-        description="Check that an image can be built: BitBake parses all recipes, none with an error, nor with a "
-        "warning about this layer, and a dry run resolves every task of the image. Builds nothing.",
-        epilog=f"The layer trees are taken from {LAYERS}; kas clones there what is missing. Root runs BitBake as "
-        "the user wr-nvidia-k8s-build, which is made where it is not there.",
+        description="Check that an image can be built: BitBake parses all recipes with no errors and no "
+        "warnings about this layer, and a dry run resolves every task of the image. Builds nothing.",
+        epilog=f"The layer trees are in {LAYERS}; kas clones missing ones there. For root, BitBake runs as "
+        "the user wr-nvidia-k8s-build, which is created if it does not exist.",
     )
     parser.add_argument("image", metavar="NAME", choices=images(), help=f"one of: {', '.join(images())}")
     parser.add_argument(
         "--include", metavar="FRAGMENT", action="append", default=[], choices=fragments(),
-        help=f"a file of kas/include/ to go with it, and again for another; one of: {', '.join(fragments())}",
+        help=f"add a file of kas/include/ (can be repeated); one of: {', '.join(fragments())}",
     )  # fmt: skip
     less = parser.add_mutually_exclusive_group()
     less.add_argument("--parse-only", dest="depth", action="store_const", const="parse", help="only parse all recipes")
     less.add_argument(
         "--graph", dest="depth", action="store_const", const="graph",
-        help="resolve the image's tasks, but run only through those of this layer: a tenth of a dry run's time",
+        help="resolve all tasks, but dry-run only those of this layer: a tenth of the time",
     )  # fmt: skip
     parser.set_defaults(depth="dry_run")
     parser.add_argument("--json", action="store_true", help="print the result as JSON on stdout")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Freeze the device plugin for a Debian of any architecture."""
+"""Freeze the device plugin for Debian on any architecture."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def main() -> int:
         "${XDG_CACHE_HOME:-~/.cache}/wr-nvidia-k8s/freeze. Exit status: 0 frozen and verified, 1 not, 2 wrong usage, "
         "69 a Debian package is missing and cannot be installed, 73 the output folder cannot be used, 130 interrupted.",
     )
-    parser.add_argument("--arch", choices=sorted(ARCHES), required=True, help="the machine the program is for")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help=f"folder that {NAME}/ is put in")
+    parser.add_argument("--arch", choices=sorted(ARCHES), required=True, help="the architecture to freeze for")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help=f"folder to create {NAME}/ in")
     parser.add_argument("--refresh", action="store_true", help="fetch Debian's packages anew, for security updates")
     parser.add_argument("--json", action="store_true", help="print what was made as JSON on stdout")
     parser.add_argument("--print-needed-packages", action="store_true", help=argparse.SUPPRESS)

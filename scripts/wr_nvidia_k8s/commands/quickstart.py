@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The plugin doing its job on a simulated Jetson, told step by step."""
+"""The plugin at work on a simulated Jetson, step by step."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ GPU = "nvidia.com/gpu"
 
 
 class StepError(UserError):
-    """A step did not do what it is there to show."""
+    """A step failed."""
 
 
 class Story:
-    """Numbers the steps, and remembers which one is being told."""
+    """Numbers the steps, and remembers the current one."""
 
     def __init__(self) -> None:
         self.step = "starting"
@@ -105,7 +105,7 @@ async def tell(scratch: Path, board: str, keep: bool, story: Story) -> None:
 
 
 async def show(node: nodes.Node, plugin: PluginProcess, story: Story) -> None:
-    """What a GPU node is for: one pod gets the device, the next waits, and a kubelet restart changes nothing."""
+    """Show what a GPU node does: one pod gets the device, the next waits, and a kubelet restart changes nothing."""
     story.begin("What the node offers")
     await node.has(GPU, 1)
     story.tell(f"{GPU}: 1")
@@ -146,7 +146,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/quickstart", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Show the device plugin at work on a simulated Jetson: no board, no cluster, nothing left behind.",
-        epilog="exit codes: 0 every step did what it shows; 1 one did not, and the last lines say which and why;\n"
+        epilog="exit codes: 0 every step succeeded; 1 a step failed, and the last lines say which and why;\n"
                "69 this machine lacks something, such as a TMPDIR that can be used; 130 interrupted")
     parser.add_argument("--board", choices=sorted(BOARDS), default="jetson-orin-nano")
     parser.add_argument("--keep", action="store_true", help="leave it running afterwards, until Ctrl-C")
@@ -159,7 +159,7 @@ def main() -> int:
             raise
         except (UserError, asyncio.TimeoutError, OSError) as error:
             raise StepError(f"FAILED at: {story.step}\n{str(error) or 'no answer in time'}") from error
-    print("\nEvery step did what it shows. Next: README.md, Build and flash.")
+    print("\nEvery step succeeded. Next: README.md, Build and flash.")
     return 0
 
 

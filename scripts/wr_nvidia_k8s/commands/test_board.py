@@ -26,17 +26,18 @@ from wr_nvidia_k8s.common.paths import LAYER, LAYERS
 LIB = LAYER / "lib"
 SUITE = "nvidia_k8s"
 _EPILOG = """\
-root must be let in without a question: by a key of yours, or by an image with kas/include/debug-tweaks.yml. ssh's
-own settings are used (~/.ssh/config, an agent). Pods are made in the namespace default and deleted again, k3s is
-restarted once. Of what the image was built to be, the board is asked, or --testdata tells.
+root must be able to log in without a prompt: with your key, or on an image with kas/include/debug-tweaks.yml. ssh uses
+its usual settings (~/.ssh/config, an agent). The tests create pods in the namespace default, delete them again, and
+restart k3s once. They ask the board what the image was built for, unless --testdata says so.
 
 settings (--set NAME=VALUE):
   WR_NVIDIA_K8S_TEST_IMAGE    a container image that runs deviceQuery of NVIDIA's CUDA samples; without it
                               that case is skipped
-  WR_NVIDIA_K8S_TEST_TIMEOUT  how long one wait takes at most, in seconds (600)
-  WR_NVIDIA_K8S_SECURE        1: the image is one of secure mode, and pods try to get around it
+  WR_NVIDIA_K8S_TEST_TIMEOUT  the longest single wait, in seconds (600)
+  WR_NVIDIA_K8S_SECURE        1: the image was built in secure mode, and pods try to bypass it
 
-exit codes: 0 every case that ran passed; 1 one failed; 2 wrong usage; 69 OE-core's tree or the board is not there
+exit codes: 0 every case that ran passed; 1 a case failed; 2 wrong usage; 69 OE-core's tree is missing, or the board
+does not answer
 """
 
 
@@ -72,7 +73,7 @@ def parse_address(text: str) -> Address:
 
 
 def unreachable(address: Address) -> str:
-    """What ssh says where it does not get to the board; empty where it does."""
+    """What ssh says if it cannot log in to the board; empty if it can."""
     # As OE-core calls it, but without a prompt.
     options = ["BatchMode=yes", "UserKnownHostsFile=/dev/null", "StrictHostKeyChecking=no", "LogLevel=ERROR",
                "ConnectTimeout=10"]  # fmt: skip
@@ -81,7 +82,7 @@ def unreachable(address: Address) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
-        return "there is no ssh: install openssh-client"
+        return "ssh is not installed: apt-get install openssh-client"
     return done.stderr.strip() or f"ssh ended with {done.returncode}" if done.returncode else ""
 
 
@@ -136,19 +137,19 @@ def main() -> int:
         help="where the board's SSH server is; an IPv6 address with a port as [ADDRESS]:PORT, a link-local one with "
         "its interface as ADDRESS%%INTERFACE")  # fmt: skip
     parser.add_argument("--set", dest="settings", metavar="NAME=VALUE", type=_setting, action="append", default=[])
-    parser.add_argument("--testdata", type=Path, metavar="FILE", help="the image's own: NAME.testdata.json beside it")
+    parser.add_argument("--testdata", type=Path, metavar="FILE", help="NAME.testdata.json from beside the image")
     parser.add_argument("--layers", type=Path, metavar="DIR", default=LAYERS,
                         help="the folder with the trees oe-core and bitbake (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--results", type=Path, metavar="DIR", help="where to leave them (default: a new folder)")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="where to write results (default: a new folder)")
     options = parser.parse_args()
     if missing := missing_trees(options.layers):
         raise HostError(
-            f"expected {' and '.join(missing)} in {options.layers}; have kas put the trees there:\n"
+            f"expected {' and '.join(missing)} in {options.layers}; have kas fetch the trees:\n"
             f"       KAS_WORK_DIR={options.layers} kas checkout kas/qemu-x86-64.yml"
         )
     if said := unreachable(options.address):
         raise HostError(
-            f"expected root@{options.address} to be let in over SSH; ssh said: {said}\n"
+            f"expected SSH to log in as root@{options.address}; ssh said: {said}\n"
             "       check the address, and add your key to the board's /root/.ssh/authorized_keys"
         )
     data: dict[str, Any] = {"MLPREFIX": ""}

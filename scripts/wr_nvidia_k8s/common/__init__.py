@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What every package may use: the cache and its locks, where this checkout's parts are. Imports none of the others."""
+"""Shared by all packages: the cache and its locks, and the paths of this checkout. Imports none of the others."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Folders that are made once and kept, named after everything they are made from; and locks of what is shared."""
+"""Cached folders, each named after a hash of everything that it was made from; and locks for shared state."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def root() -> Path:
 
 
 def say(text: str) -> None:
-    """Tell the user what takes a while."""
+    """Report progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def alone(lock: Path, work: str) -> Iterator[None]:
-    """Hold the file ``lock``, which is made; another process's ``work`` under it is waited for, and the user told."""
+    """Hold the lock file ``lock``, creating it; while another process has it for ``work``, say so and wait."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as stream:
         try:
@@ -39,7 +39,7 @@ def alone(lock: Path, work: str) -> Iterator[None]:
 
 
 class Cached:
-    """A folder `kind`/KEY. KEY stands for `inputs`: the content of the files among them, the text of all else."""
+    """A folder `kind`/KEY. KEY is a hash of `inputs`: of the content of files, and of the text of everything else."""
 
     def __init__(self, kind: str, *inputs: str | Path) -> None:
         digest = hashlib.sha256()
@@ -54,7 +54,7 @@ class Cached:
         return self.path.is_dir()
 
     def get(self, make: Callable[[Path], None], *, refresh: bool = False) -> Path:
-        """Return the folder, after `make` filled it where it is not there yet or is to be made anew.
+        """Return the folder, filled by `make` if it does not exist or is to be refreshed.
 
         It appears whole or not at all; two processes that want it wait for each other. Older ones are removed.
         """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Debian's packages beside the system instead of in it: sources, binaries, trees of any architecture.
+"""Debian packages unpacked beside the system instead of installed: sources, binaries, trees for any architecture.
 
 May import: common.
 """

@@ -11,7 +11,7 @@ from wr_nvidia_k8s.debian.apt import Apt, DebianError, architecture
 
 
 class Archive:
-    """Debian's release ``suite`` (its code name), with apt's state below the directory ``scratch``.
+    """The Debian release ``suite`` (its code name), with apt's state below the directory ``scratch``.
 
     Raises DebianError, as the methods do.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How far a long piece of work on a file has come, on stderr."""
+"""Progress of long file operations, on stderr."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Freeze the device plugin for a Debian of any architecture: the front end of pyinstaller_cross for this machine."""
+"""Freeze the device plugin for Debian on any architecture: the front end of pyinstaller_cross for this machine."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a freeze for Debian is made from, each part in a cached folder of its own.
+"""The parts that a freeze for Debian needs, each in its own cached folder.
 
 The recipe takes the interpreter, the bootloader and the sysroot from BitBake; here PyPI and Debian's packages stand
-in for them. No package is installed for Python anywhere but in the cache.
+in for them. Python packages are installed only in the cache.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 @dataclass(frozen=True)
 class Arch:
-    """How Debian, GNU and PyPI call one architecture."""
+    """The names that Debian, GNU and PyPI give one architecture."""
 
     debian: str
     machine: str
@@ -52,7 +52,7 @@ class Arch:
 
     @property
     def toolchain(self) -> list[str]:
-        """The Debian packages that compile for it on this machine."""
+        """The Debian packages with its compiler for this machine."""
         if self.native:
             return ["gcc", "libc6-dev"]
         # The C library's headers are only recommended by the compiler.
@@ -72,7 +72,7 @@ def run(command: Sequence[object], what: str, **options: Any) -> None:
 
 
 def pip_environment() -> dict[str, str]:
-    """The user's settings of where packages come from, none of where they go to."""
+    """The user's pip settings for where packages come from, but none for where they are installed."""
     unwanted = ("PYTHON", "PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_ROOT", "PIP_CONSTRAINT", "PIP_REQUIRE")
     return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
 
@@ -135,7 +135,7 @@ def sysroot(arch: Arch, *, refresh: bool = False) -> Path:
 
 
 def _requirements() -> list[str]:
-    """What the plugin's own package asks for."""
+    """The requirements of the plugin's own package."""
     metadata = configparser.ConfigParser()
     metadata.read(PLUGIN / "setup.cfg", encoding="utf-8")
     return metadata["options"]["install_requires"].split()
@@ -201,7 +201,7 @@ def _make_plugin(folder: Path) -> None:
 
 
 def needed_packages(arch: Arch) -> list[str]:
-    """The Debian packages that this run will need on this machine; none that only a full cache would spare."""
+    """The Debian packages that this run needs on this machine, without those for parts that are cached already."""
     needed = [] if _tools().exists else ["python3-venv"]
     binutils = "binutils" if arch.native else f"binutils-{arch.machine.replace('_', '-')}-linux-gnu"
     return [*needed, binutils, *([] if _bootloader(arch).exists else arch.toolchain)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Figures of the plugin: how soon it serves, what it weighs, how quickly it answers."""
+"""Measurements of the plugin: time until it serves, memory, and response times."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GPU = "nvidia.com/gpu"
 
 
 async def measure(command: list[str] | None, starts: int, calls: int, idle_seconds: float) -> dict[str, float]:
-    """Start the program `starts` times, call it `calls` times, watch it idle; milliseconds, KiB and microseconds.
+    """Start the program `starts` times, call it `calls` times, watch it while idle. Units: ms, KiB, us.
 
     command: None for this source tree's.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A folder that stands for a Jetson: the files by which software tells what board it runs on.
+"""A folder that imitates a Jetson: the files by which software recognises the board it runs on.
 
     python -m wr_nvidia_k8s.lab.jetson DIR [--board jetson-orin-nano]
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Board:
-    """What tells one board from another.
+    """What differs between boards.
 
     soc_id: the chip's number as the kernel's soc_device prints it.
     compatible: the device tree's list, from the most to the least specific.
@@ -58,7 +58,7 @@ BOARDS = {
 def lay_out(root: Path, board: str = "jetson-orin-nano") -> Path:
     """Write the board's files below `root`, which may exist; returns it.
 
-    Device nodes are plain files: what software looks for is that they are there. Raises KeyError for a
+    Device nodes are plain files: software only checks that they exist. Raises KeyError for a
     board that is not in BOARDS.
     """
     described = BOARDS[board]

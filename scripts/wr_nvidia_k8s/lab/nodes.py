@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A node to try the plugin on: the real kubelet where one can run here, the stand-in otherwise.
+"""A node for the plugin: with the real kubelet if it can run here, otherwise with the stand-in.
 
-Both answer the same few questions, so what is shown on one is shown on the other in the same words.
+Both have the same interface, so a demonstration reads the same on either.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Node(ABC):
 
     @abstractmethod
     async def has(self, resource: str, count: int) -> None:
-        """Return once the node has that many; raises TimeoutError or KubeletError where it does not come about."""
+        """Return once the node has that many; raises TimeoutError or KubeletError if that does not happen."""
 
     @abstractmethod
     async def run_pod(self, pod: str, resource: str) -> dict[str, str]:

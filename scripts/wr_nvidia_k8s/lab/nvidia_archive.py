@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A stand-in for NVIDIA-Linux-x86_64-VERSION.run: the same form, with libraries and tools that do nothing.
+"""A stand-in for NVIDIA-Linux-x86_64-VERSION.run: the same format, with libraries and tools that do nothing.
 
 The form is that of a makeself archive (https://makeself.io) as NVIDIA makes them: a shell script that says with
 ``skip=`` at which line, counted from 1, the payload begins, a tar compressed by zstd, without a top folder.
@@ -42,7 +42,7 @@ _MACHINE_OFFSET, _RISCV = 18, 243  # e_machine in the ELF header (elf.h)
 
 @dataclass
 class Archive:
-    """The file, and what the recipe must know of it."""
+    """The file, and what the recipe must know about it."""
 
     path: Path
     sha256: str

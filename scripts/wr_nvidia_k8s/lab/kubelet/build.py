@@ -36,7 +36,7 @@ _SCRATCH = "kubelet-build-"
 
 
 class BuildError(UserError):
-    """The kubelet cannot be built; the text says where it stopped."""
+    """The kubelet cannot be built; the text says at which step."""
 
 
 def folder() -> Path:

@@ -19,7 +19,7 @@ IMAGE = "localhost/busybox:latest"
 def write(busybox: Path, output: Path) -> None:
     """Write the image `IMAGE`, made from the static program ``busybox``, as the tar file ``output``.
 
-    Its command waits for ever, so that it also serves as a pod's pause container.
+    Its command waits forever, so that it also serves as a pod's pause container.
     """
     applets = subprocess.run([busybox, "--list"], check=True, capture_output=True, text=True).stdout.split()
     with io.BytesIO() as buffer:
@@ -51,7 +51,7 @@ def write(busybox: Path, output: Path) -> None:
 
 
 def _architecture() -> str:
-    """This machine's architecture under the name that images give it (which is Debian's)."""
+    """This machine's architecture as container images name it (the same as Debian's name)."""
     return subprocess.run(
         ["dpkg", "--print-architecture"], check=True, capture_output=True, text=True
     ).stdout.strip()

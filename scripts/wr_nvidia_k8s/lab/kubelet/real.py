@@ -35,7 +35,7 @@ _DEADLINE = 60.0
 
 
 class KubeletError(RoomError):
-    """The kubelet did not do what was awaited, or was asked for what it cannot do."""
+    """The kubelet did not do what was expected in time, or was asked for something impossible."""
 
 
 def unprivileged() -> str | None:
@@ -59,8 +59,8 @@ def unavailable() -> str | None:
 class RealKubelet:
     """One kubelet and its containerd. Needs root, and what `unavailable` names.
 
-    The methods raise RoomError: as KubeletError where they are asked for a pod that there is not, or where
-    what they wait for does not come about within a minute; that says what the kubelet logged last.
+    The methods raise RoomError; the subclass KubeletError means that a pod does not exist, or that what they waited
+    for did not happen within a minute, and includes the end of the kubelet's log.
     """
 
     def __init__(self) -> None:
@@ -209,7 +209,7 @@ class RealKubelet:
         A container that cannot be started counts as refused: `PodStatus.reason` then ends in Error.
         """
         if name in self._uids:
-            raise KubeletError(f"expected the name of a new pod, found {name}, which there is; remove it first")
+            raise KubeletError(f"expected the name of a new pod, but a pod {name} exists; remove it first")
         uid = str(uuid.uuid4())  # a pod of the same name and content as an earlier one is still another one
         draft = self.room.scratch / f"{name}.json"
         draft.write_text(json.dumps(pod.manifest(name, uid, command, resources or {})))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A kubelet's device manager without the rest of the kubelet, for machines that have none.
+"""A kubelet's device manager without the rest of the kubelet, for machines that cannot run a real one.
 
     python -m wr_nvidia_k8s.lab.kubelet.standin DIR [--state FILE]
 

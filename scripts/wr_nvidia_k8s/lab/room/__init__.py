@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Namespaces and cgroups of their own, in which real daemons run and leave nothing behind.
+"""Private namespaces and cgroups in which real daemons run and leave nothing behind.
 
 May import: common.
 """

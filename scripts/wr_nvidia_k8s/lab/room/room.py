@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""A room of its own for a daemon that takes the whole machine for its own, as a kubelet does.
+"""A private environment for a daemon that assumes it owns the whole machine, as a kubelet does.
 
 A `Room` is a set of private namespaces (mount, PID, network, IPC, cgroup: namespaces(7)) and a scratch
 directory. What runs in it sees the machine's files with the room's mounts over them, only its own processes
-and cgroups, and no network but its own loopback. When the room is closed, or its owner dies in whatever
+and cgroups, and no network but its own loopback. When the room is closed, or its owner dies in any
 way, everything in it is killed, and its cgroups and scratch directory are removed. Needs root.
 """
 
@@ -25,7 +25,7 @@ _DEADLINE = 30.0
 
 
 class RoomError(UserError):
-    """A room, or a program in it, cannot be had or has ended; the text says what it said itself."""
+    """A room, or a program in it, could not be started or has ended; the text quotes its output."""
 
 
 class Room:
@@ -39,7 +39,7 @@ class Room:
     network: see the machine's network instead.
     within: the folder to make the scratch directory in, instead of that for temporary files.
 
-    Raises RoomError where the kernel, or a privilege that is missing, is against it.
+    Raises RoomError if the kernel refuses or a privilege is missing.
     """
 
     def __init__(

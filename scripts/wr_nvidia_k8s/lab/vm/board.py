@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The simulated Jetson as a machine's own: the plugin is to find it without being told where.
+"""The simulated Jetson as part of a virtual machine: the plugin must find it without being told where it is.
 
-Its files are on the root file system and its nodes in /dev. What lies below /sys is the kernel's: a machine that
-has a device tree (arm64) gets the board's model and SoC by it; one that has none is known by L4T's release file.
+Its files are on the root file system and its nodes in /dev. The kernel provides /sys: a machine with a device tree
+(arm64) gets the board's model and SoC from it; one without is recognised by L4T's release file.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def install(tree: Path, scratch: Path) -> None:
 
 
 def amend(device_tree: Path) -> None:
-    """Make the device tree of a virtual machine (a .dtb file) that of the board. Raises AssemblyError."""
+    """Turn the device tree of a virtual machine (a .dtb file) into the board's. Raises AssemblyError."""
     run(["fdtput", "-t", "s", device_tree, "/", "model", BOARD.model])
     run(["fdtput", "-t", "s", device_tree, "/", "compatible", *BOARD.compatible])
 
 
 def description(*, has_device_tree: bool) -> str:
-    """What the plugin says of the board: model, SoC, release."""
+    """How the plugin describes the board: model, SoC, release."""
     model, soc = "unknown board", "unknown"
     if has_device_tree:
         model, soc = BOARD.model, BOARD.compatible[-1].removeprefix("nvidia,")

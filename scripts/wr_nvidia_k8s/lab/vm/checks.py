@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a booted machine must show of the plugin's service. Every check raises MachineError.
+"""Checks of the plugin's service on a booted machine. Every check raises MachineError.
 
 Every wait is for an entry of the machine's journal; the commands bring something about, or ask systemd or the kernel.
 """
@@ -29,22 +29,22 @@ def is_registered(entry: Entry) -> bool:
 
 
 def is_started(entry: Entry) -> bool:
-    """Whether systemd says that the unit is up: with Type=notify, that the program said so."""
+    """Whether systemd reports the unit as started: with Type=notify, after the program said so."""
     return entry.is_about(UNIT) and entry.fields.get("JOB_TYPE") == "start" and entry.fields.get("JOB_RESULT") == "done"
 
 
 def has_ended(entry: Entry) -> bool:
-    """Whether systemd says that the service's program has ended."""
+    """Whether systemd reports that the service's program ended."""
     return entry.is_about(UNIT) and entry.fields.get("MESSAGE_ID") in (_EXITED, _DEACTIVATED)
 
 
 def has_deactivated(entry: Entry) -> bool:
-    """Whether systemd says that the service's program has ended as it should."""
+    """Whether systemd reports that the service's program ended successfully."""
     return entry.is_about(UNIT) and entry.fields.get("MESSAGE_ID") == _DEACTIVATED
 
 
 def has_gpu(entry: Entry) -> bool:
-    """Whether the node tells that it has one GPU (`vm.node`)."""
+    """Whether the node reports one GPU (`vm.node`)."""
     if entry.identifier != "node" or not entry.message.startswith("{"):
         return False
     return json.loads(entry.message).get(GPU) == 1  # type: ignore[no-any-return]
@@ -57,7 +57,7 @@ async def properties(machine: Machine, unit: str = UNIT) -> dict[str, str]:
 
 
 async def expect(machine: Machine, **wanted: str) -> dict[str, str]:
-    """The service's properties, of which some must have the wanted values."""
+    """The service's properties; those in `wanted` must have these values."""
     found = await properties(machine)
     wrong = {name: found.get(name) for name, value in wanted.items() if found.get(name) != value}
     if wrong:
@@ -76,7 +76,7 @@ async def registered(machine: Machine, since: int, restarts: int) -> dict[str, s
 
 
 async def started(machine: Machine, since: int) -> None:
-    """The machine came up with the service running, without anybody's doing."""
+    """The machine booted with the service running, and nobody logged in."""
     await machine.wait(is_started, f"systemd to have started {UNIT}", since, has_ended)
     await expect(machine, Type="notify", ActiveState="active", SubState="running", NRestarts="0")
     sessions = await machine.run("systemctl list-units --plain --no-legend --state=active 'session-*' '*getty@*'")
@@ -93,7 +93,7 @@ async def is_first(machine: Machine) -> None:
 
 
 def milestones(machine: Machine, since: int) -> None:
-    """The log tells how the program got where it is, in order."""
+    """The log shows the steps of the start, in order."""
     name = board.description(has_device_tree=machine.emulator.has_device_tree)
     wanted = (
         "Starting OS watcher",
@@ -117,7 +117,7 @@ async def survives_kill(machine: Machine, restarts: int) -> None:
     since = await machine.wait(has_ended, f"systemd to notice that {UNIT} was killed", since)
     after = await registered(machine, since + 1, restarts)
     if before["MainPID"] == after["MainPID"]:
-        raise machine.error(f"expected another process than {before['MainPID']}, found the same")
+        raise machine.error(f"expected a new process instead of {before['MainPID']}, found the same one")
 
 
 async def is_left_alone(machine: Machine, what: str, command: str) -> None:
@@ -146,7 +146,7 @@ async def is_sandboxed(machine: Machine) -> None:
 
 
 async def is_read_only(machine: Machine) -> None:
-    """The root file system cannot be written to; what has to be written to is in memory."""
+    """The root file system is read-only; what must be writable is in memory."""
     mounts = await machine.run("findmnt --noheadings --raw --output TARGET,FSTYPE,OPTIONS")
     for pattern in (r"^/ ext4 ro\b", r"^/var tmpfs rw\b", r"^/tmp tmpfs rw\b"):
         if not re.search(pattern, mounts, re.MULTILINE):
@@ -154,7 +154,7 @@ async def is_read_only(machine: Machine) -> None:
 
 
 def has_no_errors(machine: Machine) -> None:
-    """Neither the service nor systemd about it had an error to report, nor anything about a line of the unit."""
+    """Neither the service nor systemd reported an error, nor systemd a problem with a line of the unit."""
     found = [
         str(entry)
         for entry in machine.journal.entries

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The little that a Debian kernel needs before it can mount a virtio disk: its drivers, and a shell to load them.
+"""Minimal initramfs: the drivers that a Debian kernel needs to mount a virtio disk, and a shell to load them.
 
 Debian's own initramfs generators work on the running system only. Format: the kernel's
 Documentation/driver-api/early-userspace/buffer-format.rst.
@@ -52,7 +52,7 @@ def _modules(folder: Path) -> list[Path]:
             # modules.dep names what is needed last first, all levels of it.
             result += [*reversed(needs[files[name]]), files[name]]
         elif name not in {stem.replace("-", "_") for stem in builtin}:
-            raise AssemblyError(f"expected the driver {name} in the kernel of {folder}, found it nowhere")
+            raise AssemblyError(f"expected the driver {name} in the kernel of {folder}, found none")
     return list(dict.fromkeys(result))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The journal of a machine that is being watched from outside, entry by entry as they are written."""
+"""The journal of a virtual machine, read from outside entry by entry as it is written."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Entry:
 
 @dataclass
 class Journal:
-    """What was received so far. `ended`: why nothing more will come, '' while something may."""
+    """The entries received so far. `ended`: why no more will come, '' as long as more may."""
 
     entries: list[Entry] = field(default_factory=list)
     ended: str = ""

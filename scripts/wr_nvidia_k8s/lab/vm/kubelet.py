@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kubelet of the virtual machine: the real one where it is built, else the stand-in, each as k3s.service."""
+"""The kubelet of the virtual machine, as k3s.service: the real one if it has been built, otherwise the stand-in."""
 
 from __future__ import annotations
 

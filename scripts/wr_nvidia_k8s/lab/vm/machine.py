@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A virtual machine under qemu that is watched through its journal and told what to do through a port.
+"""A virtual machine in qemu, watched through its journal and controlled through a serial port.
 
 Both are virtio serial ports, each one end of a socket pair: nothing listens. The machine has no network, and
 nobody logs in: what reads the commands is a service of its own (guest/).
@@ -32,7 +32,7 @@ _TALKATIVE = ("containerd", "kernel", "kubelet")
 
 @dataclass(frozen=True)
 class Emulator:
-    """How qemu emulates one architecture."""
+    """qemu's settings for one architecture."""
 
     machine: str
     package: str
@@ -62,7 +62,7 @@ EMULATORS = {
 
 
 class MachineError(UserError):
-    """Something that was expected of the machine did not happen; the text shows what did."""
+    """The machine did not do what was expected; the text shows what happened instead."""
 
 
 class Machine:
@@ -132,7 +132,7 @@ class Machine:
                 "-machine", f"{emulator.type}{of_machine}", "-accel", *accelerator, "-m", "1280", "-smp", "2"]
 
     def _device_tree(self) -> list[str]:
-        """The option for a device tree that is the board's, where the machine has one."""
+        """The option for the board's device tree, if the machine has one."""
         if not self.emulator.has_device_tree:
             return []
         file = self._disk.with_suffix(".dtb")
@@ -163,7 +163,7 @@ class Machine:
         return at
 
     async def act(self, what: str, command: str) -> int:
-        """Say in the journal what is going to happen, then run the command; the entry's index.
+        """Announce the command in the journal, then run it; returns the announcement's index.
 
         So everything after the index came after what was done. Raises MachineError.
         """
@@ -189,7 +189,7 @@ class Machine:
         return output
 
     def send(self, command: str) -> int:
-        """Have a shell command run whose answer is not waited for: it may take down what would give it."""
+        """Run a shell command without waiting for its result: it may stop the service that would return it."""
         number = next(self._numbers)
         self._commands.write(f"{number} {command}\n".encode())
         return number
@@ -214,7 +214,7 @@ class Machine:
             raise self.error(f"expected qemu to end with 0, it ended with {status}")
 
     def error(self, text: str) -> MachineError:
-        """An error with the end of the journal, or without one that of the console."""
+        """An error that shows the end of the journal or, without a journal, of the console."""
         title = f"the end of its journal without {', '.join(_TALKATIVE)}"
         lines = [str(entry) for entry in self.journal.entries if entry.identifier not in _TALKATIVE]
         if not lines:

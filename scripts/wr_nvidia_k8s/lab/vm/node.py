@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the node of the virtual machine has, told in its journal, one JSON object a line: {"nvidia.com/gpu": 1}.
+"""Reports the node's resources in the virtual machine's journal, one JSON object per line: {"nvidia.com/gpu": 1}.
 
     python3 -m wr_nvidia_k8s.lab.vm.node standin DIR   be the kubelet's device manager in DIR
     python3 -m wr_nvidia_k8s.lab.vm.node watch DIR     follow what a real kubelet writes down in DIR
@@ -52,7 +52,7 @@ async def _tell_changes(kubelet: KubeletStandin) -> None:
 
 
 async def watch(folder: Path) -> None:
-    """Tell each state that the kubelet writes down, for ever."""
+    """Report each state that the kubelet writes, until cancelled."""
     checkpoint = folder / CHECKPOINT
     with Inotify() as events:
         events.add_watch(folder, Mask.MOVED_TO | Mask.CLOSE_WRITE)

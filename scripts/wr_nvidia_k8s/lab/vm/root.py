@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A Debian with systemd and a kernel that boots in a virtual machine: the machine without what it is there to test.
+"""A Debian with systemd and a kernel that boots in a virtual machine: the base system, without the software under test.
 
 Cached as a folder with `tree/` (the root file system), `vmlinuz` and `initrd`. Made without root: no maintainer
 script runs, so what the few of them do that matters is done here.

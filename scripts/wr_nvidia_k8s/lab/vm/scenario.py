@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The two lives of the virtual machine, and what must happen in them."""
+"""The two scenarios of the virtual machine, and what must happen in each."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ READ_ONLY_WORDS = ("ro", "systemd.volatile=state", "boot-test.late-kubelet")
 
 @dataclass
 class Report:
-    """What was tried, each step with its seconds and the last with why it failed, if it did; and what was measured."""
+    """The steps with their durations in seconds, why the last one failed, if it did, and the measurements."""
 
     steps: list[dict[str, object]] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def step(self, name: str, tell: Callable[[str], None]) -> Iterator[None]:
-        """Take one step; an error is noted and goes on."""
+        """Run one step; an error is recorded and passed on."""
         tell(name)
         started = time.monotonic()
         entry: dict[str, object] = {"step": name}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the parts of a virtual machine are made with: the host's tools, and trees of files."""
+"""Helpers to build the parts of a virtual machine: the host's tools, and trees of files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wr_nvidia_k8s.common.errors import UserError
 
 
 class AssemblyError(UserError):
-    """A part of the machine cannot be made; the text says which tool failed and how."""
+    """A part of the machine could not be built; the text says which tool failed and how."""
 
 
 def run(command: Sequence[str | Path]) -> str:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # mypy: disable-error-code="import-not-found,misc,untyped-decorator"
-"""A node of this layer: its services, what Kubernetes knows of its GPU, and pods on it.
+"""A node built with this layer: its services, its GPU as Kubernetes sees it, and pods on it.
 
 Run by `bitbake -c testimage` with TEST_SUITES = "nvidia_k8s", or by scripts/test-board against a board's address.
 """
@@ -47,7 +47,7 @@ class NvidiaK8sServices(BoardTest):
 
 
 class NvidiaK8sNode(PodTest):
-    """What Kubernetes knows of a server's node."""
+    """A server's node as Kubernetes sees it."""
 
     @OETestDepends(["nvidia_k8s.NvidiaK8sServices.test_kubelet_knows_the_gpu"])
     def test_node_is_ready(self) -> None:
@@ -102,7 +102,7 @@ class NvidiaK8sPods(PodTest):
 
 
 class NvidiaK8sRestart(BoardTest):
-    """k3s restarts, and the plugin is there for it, on a server and on an agent."""
+    """After k3s restarts, the plugin registers again, on a server and on an agent."""
 
     @OETestDepends(["nvidia_k8s.NvidiaK8sServices.test_kubelet_knows_the_gpu"])
     def test_plugin_survives(self) -> None:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 # mypy: disable-error-code="import-not-found,misc"
-"""What the cases in nvidia_k8s.py ask of a node, over OE-core's SSH target.
+"""Base of the cases in nvidia_k8s.py: they run commands on a node over OE-core's SSH target.
 
 Settings are BitBake variables of the image (testdata.json) or of the test run:
 
 WR_NVIDIA_K8S_ROLE, WR_NVIDIA_K8S_GPU, WR_NVIDIA_K8S_SECURE
-    What the image was built to be; where they are not known, the board is asked.
+    What the image was built for; if they are not set, the board is asked.
 WR_NVIDIA_K8S_TEST_TIMEOUT
-    How long one wait takes at most, in seconds; 600.
+    The longest single wait, in seconds; 600.
 WR_NVIDIA_K8S_TEST_IMAGE
     A container image that runs deviceQuery of NVIDIA's CUDA samples, for the board's architecture and CUDA release.
     Without it that case is skipped.
@@ -41,7 +41,7 @@ class BoardTest(OERuntimeTestCase):
 
     @property
     def seconds(self) -> float:
-        """How long one wait takes at most."""
+        """The longest single wait, in seconds."""
         return float(self.setting("WR_NVIDIA_K8S_TEST_TIMEOUT", "600"))
 
     @property
@@ -70,22 +70,22 @@ class BoardTest(OERuntimeTestCase):
         return "nvml" if self.execute("test -e /proc/driver/nvidia/version")[0] == 0 else "simulated"
 
     def execute(self, command: str, seconds: float | None = None) -> tuple[int, str]:
-        """A command's exit status and output on the board. It fails the case where the board does not answer."""
+        """A command's exit status and output on the board. The case fails if the board does not answer."""
         # OE-core's target looks for programs in the system's folders only; k3s installs kubectl here.
         status, output = self.target.run(f"PATH=$PATH:/usr/local/bin; {command}", int(seconds or self.seconds) + 30)
         if status == _LOST:
-            self.fail(f"expected an answer of the board to: {command}\nssh said: {output}")
+            self.fail(f"expected the board to answer: {command}\nssh said: {output}")
         return status, output
 
     def ask(self, command: str, seconds: float | None = None) -> str:
-        """A command's output. It fails the case where the command does."""
+        """A command's output. The case fails if the command fails."""
         status, output = self.execute(command, seconds)
         if status:
-            self.fail(f"expected success on the board of: {command}\nexit status {status}, output:\n{output}")
+            self.fail(f"expected success of this command: {command}\nexit status {status}, output:\n{output}")
         return output
 
     def until(self, check: Callable[[], str]) -> str:
-        """Call ``check`` until it finds nothing to complain of; its last complaint when the time is over."""
+        """Call ``check`` until it has no complaint; returns its last complaint when the time is up."""
         end = time.monotonic() + self.seconds
         while (complaint := check()) and time.monotonic() < end:
             time.sleep(1)
@@ -97,7 +97,7 @@ class BoardTest(OERuntimeTestCase):
         return f"\njournalctl {names}:\n" + self.execute(f"journalctl --no-pager -n 30 {names}")[1]
 
     def kubelet_knows_the_gpu(self) -> None:
-        """The plugin's devices are among what the kubelet itself keeps of its plugins; an agent has it too."""
+        """The kubelet's own checkpoint lists the plugin's devices; an agent has this file too."""
 
         def check() -> str:
             status, text = self.execute(f"cat {_CHECKPOINT}")

@@ -82,11 +82,11 @@ class PodTest(BoardTest):
         return dict(ours[0])
 
     def allocatable(self) -> int:
-        """How many GPUs the node has for pods."""
+        """The number of GPUs that the node offers to pods."""
         return int(self.node()["status"].get("allocatable", {}).get(GPU, "0"))
 
     def describe(self, *what: str) -> str:
-        """What Kubernetes knows of objects, for a failure's message."""
+        """What kubectl says about these objects, for the message of a failure."""
         said = [f"\nkubectl describe {each}:\n" + self.execute(f"kubectl describe {each}")[1] for each in what]
         return "\n".join(said) + self.journal(self.unit, PLUGIN)
 
@@ -100,7 +100,7 @@ class PodTest(BoardTest):
         return LOCAL_IMAGE
 
     def device_query_image(self) -> str:
-        """The image of deviceQuery; it skips the case where there is none."""
+        """The image with deviceQuery; the case is skipped if there is none."""
         if self.gpu == "simulated":
             self.skipTest("deviceQuery: the GPU of this machine is simulated")
         image = self.setting("WR_NVIDIA_K8S_TEST_IMAGE", "")
@@ -126,7 +126,7 @@ class PodTest(BoardTest):
         gpus: int = 0,
         env: Mapping[str, str] | None = None,
     ) -> str:
-        """Make a pod on this board; its name. It is deleted when the case ends."""
+        """Create a pod on this board and return its name. It is deleted when the case ends."""
         name = f"nvidia-k8s-{purpose}-{uuid.uuid4().hex[:8]}"
         values = {
             "name": name,
@@ -149,7 +149,7 @@ class PodTest(BoardTest):
         self.ask(f"kubectl delete pod {name} --ignore-not-found --timeout={self.seconds:.0f}s")
 
     def look(self, nodes: Sequence[str]) -> list[str]:
-        """The command that tells which of the GPU's nodes and libraries a container has."""
+        """The command that lists the GPU's nodes and libraries in a container."""
         return ["sh", "-c", _LOOK, "look", *nodes]
 
     def phase(self, name: str) -> str:
@@ -161,7 +161,7 @@ class PodTest(BoardTest):
         return "".join(str(each.get("message")) for each in conditions if each["type"] == "PodScheduled")
 
     def wait(self, name: str, *conditions: str) -> str:
-        """Wait for the first of some conditions of a pod, as kubectl wait writes them, or its end; what came."""
+        """Wait for one of several conditions of a pod (as for kubectl wait) or its end; returns which it was."""
         end = time.monotonic() + self.seconds
         while (phase := self.phase(name)) not in ("Succeeded", "Failed"):
             for condition in conditions:
@@ -180,7 +180,7 @@ class PodTest(BoardTest):
         return phase
 
     def result(self, name: str) -> str:
-        """Wait for a pod to do its work; what it printed. It fails the case where the pod does."""
+        """Wait for a pod to finish and return its output. The case fails if the pod fails."""
         self.wait(name, "Ready")
         printed = self.execute(f"kubectl logs --follow {name}")[1]
         # The container has ended, which the kubelet reports in its own time.
@@ -193,7 +193,7 @@ class PodTest(BoardTest):
         return printed
 
     def holder(self, purpose: str, gpus: int) -> str:
-        """Make a pod that has its GPUs until it is deleted; its name."""
+        """Create a pod that keeps its GPUs until it is deleted; returns its name."""
         return self.pod(purpose, self.local_image(), ["sleep", "86400"], gpus=gpus)
 
     def runs(self, name: str) -> None:
