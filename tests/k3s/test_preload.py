@@ -19,7 +19,7 @@ import pytest
 
 import image_archives
 from k3s.archives import COMPRESSORS, PAUSE, retar, save, save_oci
-from wr_nvidia_k8s.lab.kubelet import real
+from wr_nvidia_k8s.lab.room.room import unavailable
 
 TOP = Path(__file__).resolve().parents[2]
 SCRIPT = TOP / "recipes-containers/container-images-preload/container-images-preload/container-images-preload"
@@ -83,7 +83,7 @@ def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     program = shutil.which("dockerd") or shutil.which("dockerd", path="/usr/sbin")
     if program is None:
         pytest.skip("dockerd: apt-get install docker.io")
-    if reason := real.unprivileged():
+    if reason := unavailable():
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("dockerd")
     options = ["--iptables=false", "--bridge=none", "--storage-driver=vfs", "--host", f"unix://{folder}/socket"]

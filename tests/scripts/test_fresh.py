@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from wr_nvidia_k8s.common.paths import TOP
-from wr_nvidia_k8s.lab.kubelet import real
+from wr_nvidia_k8s.lab.room.room import unavailable
 
 PROGRAMS = ("bash", "cat", "env", "ls", "sh", "sleep", "touch", "umount")
 DEBOOTSTRAP = f"""#!/bin/bash
@@ -50,7 +50,7 @@ def cached(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(tmp_path: Path, cached: Path) -> Start:
     """Start a command in the Debian, on a machine with one layer tree that shares its objects with another place."""
-    if reason := real.unprivileged():
+    if reason := unavailable():
         pytest.skip(reason)
     objects = tmp_path / "elsewhere" / "objects"
     objects.mkdir(parents=True)

@@ -16,8 +16,7 @@ from wr_nvidia_k8s.commands import boot_test
 from wr_nvidia_k8s.common.paths import TOP
 from wr_nvidia_k8s.freeze import parts
 from wr_nvidia_k8s.freeze.parts import ARCHES
-from wr_nvidia_k8s.lab.kubelet import real
-from wr_nvidia_k8s.lab.room.room import Room
+from wr_nvidia_k8s.lab.room.room import Room, unavailable
 
 LIBRARY = TOP / "scripts/lib.sh"
 PACKAGES = TOP / "tests/debian-packages.txt"
@@ -32,7 +31,7 @@ def listed(mark: str = "") -> set[str]:
 @pytest.fixture
 def machine() -> Iterator[Room]:
     """This machine's programs, with accounts and locales of its own and without those that BitBake wants."""
-    if reason := real.unprivileged():
+    if reason := unavailable():
         pytest.skip(reason)
     room = Room("wr-machine", files={"etc/": "", "work/": "", "locale/": ""}, own={}, hide=[],
                 show={"/usr/lib/locale": "locale"})  # fmt: skip

@@ -12,14 +12,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from wr_nvidia_k8s.common.errors import UserError
+from wr_nvidia_k8s.common.errors import HostError
 from wr_nvidia_k8s.common.process import run
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"  # package debian-archive-keyring
 _ADVICE = "expected a Debian mirror to be reachable with the system's apt settings; try: apt-get update"
 
 
-class DebianError(UserError):
+class DebianError(HostError):
     """Packages cannot be had; the text says what was expected, what was found and what to do."""
 
 

@@ -13,19 +13,18 @@ inside of the room, as compiled in; outside, where plugins may run, it is a scra
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import socket
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wr_nvidia_k8s.lab.kubelet import build, busybox, pod, settings
+from wr_nvidia_k8s.lab.kubelet import build, pod, settings
+from wr_nvidia_k8s.lab.kubelet.checkpoint import Checkpoint
+from wr_nvidia_k8s.lab.kubelet.containerd import Containerd
 from wr_nvidia_k8s.lab.kubelet.pod import PodStatus
+from wr_nvidia_k8s.lab.room import room
 from wr_nvidia_k8s.lab.room.room import Room, RoomError
 
 HIDDEN = ("/run", "/var/lib")
@@ -38,22 +37,12 @@ class KubeletError(RoomError):
     """The kubelet did not do what was expected in time, or was asked for something impossible."""
 
 
-def unprivileged() -> str | None:
-    """Why no `room.Room` can be had here and what to do, or None where one can."""
-    if os.geteuid() != 0:
-        return "root, to make namespaces and cgroups: run this as root"
-    probe = ["unshare", "--mount", "--pid", "--net", "--ipc", "--cgroup", "--fork", "true"]
-    if subprocess.run(probe, capture_output=True).returncode:
-        return "CAP_SYS_ADMIN, to make namespaces: run this outside of a container, or in a privileged one"
-    return None
-
-
 def unavailable() -> str | None:
     """What is missing to run a real kubelet here and how to get it, or None where nothing is."""
     programs = build.missing()
     if programs:
         return f"a real kubelet ({programs[0]} in {build.folder()}): run scripts/build-kubelet"
-    return unprivileged()
+    return room.unavailable()
 
 
 class RealKubelet:
@@ -66,7 +55,6 @@ class RealKubelet:
     def __init__(self) -> None:
         self._room: Room | None = None
         self._uids: dict[str, str] = {}
-        self._stale: tuple[int, int] | None = None
 
     def __enter__(self) -> RealKubelet:
         self.start()
@@ -114,9 +102,14 @@ class RealKubelet:
                 },
                 path=["bin"],
             )
-            self._configure(self._room.scratch)
+            self._checkpoint = Checkpoint(self.directory)
             self._room.run(["busybox", "ip", "link", "set", "lo", "up"])
-            self._start_containerd(self._room)
+            self._containerd = Containerd(self._room)
+            self._kubelet = self._containerd.daemon  # until there is one, whoever waits looks at this one's log
+            self.wait(self._containerd.is_up, "containerd to answer")
+            self._containerd.import_image()
+            configuration = self._room.scratch / "kubelet.json"
+            configuration.write_text(json.dumps(settings.kubelet(self._room.scratch)))
             self.start_kubelet()
         except BaseException:
             self.stop()
@@ -146,7 +139,7 @@ class RealKubelet:
             "kubelet",
             f"--config={room.scratch / 'kubelet.json'}",
             "--container-runtime=remote",
-            f"--container-runtime-endpoint=unix://{room.scratch / 'containerd.sock'}",
+            f"--container-runtime-endpoint=unix://{self._containerd.socket}",
             f"--hostname-override={_NODE}",
             "--v=2",
         ]
@@ -156,20 +149,15 @@ class RealKubelet:
             self.wait(lambda name=name: self._is_settled(name), f"the kubelet to take up the pod {name}")  # type: ignore[misc]
 
     def forget_devices(self) -> None:
-        """Count every resource as 0 in `capacity` until the kubelet hears of it again.
-
-        To be called after a plugin was ended: the kubelet drops its devices at once, but writes it down only
-        when the next plugin comes.
-        """
-        with contextlib.suppress(FileNotFoundError):
-            self._stale = _identity(self._checkpoint)
+        """Count every resource as 0 in `capacity` until the kubelet hears of it again; see `Checkpoint.forget`."""
+        self._checkpoint.forget()
 
     def wait(self, condition: Callable[[], object], what: str, deadline: float = _DEADLINE) -> None:
         """Poll until ``condition`` holds. Raises KubeletError, saying ``what`` was expected, after ``deadline`` s."""
         end = time.monotonic() + deadline
         while not condition():
             try:
-                self._containerd.check()
+                self._containerd.daemon.check()
                 self._kubelet.check()
             except RoomError as error:
                 raise KubeletError(f"expected {what}: {error}") from error
@@ -182,24 +170,14 @@ class RealKubelet:
     def capacity(self, resource: str) -> int | None:
         """How many healthy devices of ``resource`` the kubelet has, or None where it knows no such resource.
 
-        That is what a node reports as allocatable. The source is ``kubelet_internal_checkpoint``, to which
-        the kubelet writes after each registration and each change of health. As in a node's status it is 0
-        from a restart of the kubelet until the plugin is back; for an ended plugin see `forget_devices`.
+        That is what a node reports as allocatable. As in a node's status it is 0 from a restart of the kubelet until
+        the plugin is back; for an ended plugin see `forget_devices`.
         """
-        registered = self._read_checkpoint()["RegisteredDevices"] or {}
-        if resource not in registered:
-            return None
-        return 0 if _identity(self._checkpoint) == self._stale else len(registered[resource])
+        return self._checkpoint.capacity(resource)
 
     def devices(self, name: str, resource: str) -> list[str]:
         """The device IDs of ``resource`` that the kubelet has allocated to the pod ``name``."""
-        return [
-            device
-            for entry in self._read_checkpoint()["PodDeviceEntries"] or []
-            if entry["PodUID"] == self._uid(name) and entry["ResourceName"] == resource
-            for node in entry["DeviceIDs"].values()  # by NUMA node
-            for device in node
-        ]
+        return self._checkpoint.devices(self._uid(name), resource)
 
     def run_pod(
         self, name: str, command: Sequence[str], resources: Mapping[str, int] | None = None
@@ -242,7 +220,7 @@ class RealKubelet:
         status = self.pod_status(name)
         if status is None or not status.running:
             raise KubeletError(f"expected the pod {name} to be running, found {status}")
-        return self._ctr("tasks", "exec", "--exec-id", uuid.uuid4().hex, status.container_id, *argv)
+        return self._containerd.execute(status.container_id, argv)
 
     def mounts(self, name: str) -> dict[str, str]:
         """What is mounted where (destination to source) in the container of the pod ``name``, as its runtime is told.
@@ -252,8 +230,7 @@ class RealKubelet:
         status = self.pod_status(name)
         if status is None or not status.container_id:
             raise KubeletError(f"expected the pod {name} to have a container, found {status}")
-        container = json.loads(self._ctr("containers", "info", status.container_id))
-        return {mount["destination"]: mount["source"] for mount in container["Spec"]["mounts"]}
+        return self._containerd.mounts(status.container_id)
 
     def remove_pod(self, name: str) -> None:
         """Remove the pod ``name`` and wait until its containers are gone."""
@@ -261,12 +238,7 @@ class RealKubelet:
         self._manifest(name).unlink()
 
         def is_gone() -> bool:
-            if self.pod_status(name) is not None:
-                return False
-            label = f'labels."io.kubernetes.pod.uid"=={uid}'
-            containers = self._ctr("containers", "list", "--quiet", label).split()
-            tasks = [line.split()[0] for line in self._ctr("tasks", "list").splitlines()[1:]]
-            return not set(containers) & set(tasks)
+            return self.pod_status(name) is None and not self._containerd.has_tasks(uid)
 
         self.wait(is_gone, f"the pod {name} to be gone")
         del self._uids[name]
@@ -276,10 +248,6 @@ class RealKubelet:
         for name in list(self._uids):
             self.remove_pod(name)
 
-    @property
-    def _checkpoint(self) -> Path:
-        return self.directory / "kubelet_internal_checkpoint"
-
     def _uid(self, name: str) -> str:
         if name not in self._uids:
             raise KubeletError(f"expected one of the pods ({', '.join(self._uids) or 'none'}), found {name}")
@@ -287,21 +255,6 @@ class RealKubelet:
 
     def _manifest(self, name: str) -> Path:
         return self.room.scratch / "manifests" / f"{name}.json"
-
-    def _configure(self, scratch: Path) -> None:
-        (scratch / "kubelet.json").write_text(json.dumps(settings.kubelet(scratch)))
-        (scratch / "containerd.toml").write_text(settings.containerd(scratch))
-        busybox.write(build.folder() / "busybox", scratch / "image.tar")
-
-    def _start_containerd(self, room: Room) -> None:
-        command = ["containerd", "--config", str(room.scratch / "containerd.toml")]
-        self._containerd = self._kubelet = room.start(command, room.scratch / "containerd.log")
-        self.wait(self._is_containerd_up, "containerd to answer")
-        self._ctr("images", "import", "--snapshotter", "native", str(room.scratch / "image.tar"))
-
-    def _is_containerd_up(self) -> bool:
-        with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
-            return connection.connect_ex(str(self.room.scratch / "containerd.sock")) == 0
 
     def _is_kubelet_up(self) -> bool:
         return self.socket.is_socket() and self._get(settings.HEALTH_PORT, "healthz") == "ok"
@@ -317,18 +270,3 @@ class RealKubelet:
     def _get_pods(self) -> Iterator[Any]:
         answer = self._get(settings.READ_ONLY_PORT, "pods")
         yield from (json.loads(answer)["items"] or []) if answer else []
-
-    def _ctr(self, *arguments: str) -> str:
-        address = str(self.room.scratch / "containerd.sock")
-        return self.room.run(["ctr", "--address", address, "--namespace", "k8s.io", *arguments])
-
-    def _read_checkpoint(self) -> Any:
-        try:
-            return json.loads(self._checkpoint.read_text())["Data"]
-        except FileNotFoundError:
-            return {"PodDeviceEntries": [], "RegisteredDevices": {}}
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_ino, found.st_mtime_ns

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -26,6 +27,16 @@ _DEADLINE = 30.0
 
 class RoomError(UserError):
     """A room, or a program in it, could not be started or has ended; the text quotes its output."""
+
+
+def unavailable() -> str | None:
+    """What is missing to make a `Room` here and how to get it, or None where nothing is."""
+    if os.geteuid() != 0:
+        return "root, to make namespaces and cgroups: run this as root"
+    probe = ["unshare", "--mount", "--pid", "--net", "--ipc", "--cgroup", "--fork", "true"]
+    if subprocess.run(probe, capture_output=True).returncode:
+        return "CAP_SYS_ADMIN, to make namespaces: run this outside of a container, or in a privileged one"
+    return None
 
 
 class Room:
