@@ -129,3 +129,35 @@ def test_interrupted_it_takes_the_commands_children_with_it() -> None:
         owner.send_signal(signal.SIGINT)
         owner.wait(60)
         assert stream.read() == "", "expected the child to have ended, which has the pipe open"
+
+
+# A test that has a daemon and waits, and a fixture that cleans up.
+TESTS = """
+import signal, subprocess
+from pathlib import Path
+import pytest
+
+@pytest.fixture
+def place():
+    yield
+    Path("clean").touch()
+
+def test_waits(place, capfd):
+    with capfd.disabled():
+        subprocess.Popen(["sh", "-c", {daemon!r}])
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_the_tests_started_ends_with_scripts_test(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "test_daemon.py").write_text(TESTS.format(daemon=DAEMON))
+    command = [sys.executable, "-m", "wr_nvidia_k8s.commands.run_tests", "-q", "-p", "no:cacheprovider"]
+    owner = subprocess.Popen([*command, "test_daemon.py"], cwd=tmp_path, env=ENVIRONMENT, text=True,
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    assert owner.stdout
+    assert any(line.strip().isdigit() for line in iter(owner.stdout.readline, "")), "the daemon says that it is there"
+    owner.send_signal(number)
+    assert "KeyboardInterrupt" in all_of_it(owner)
+    assert owner.returncode == 128 + number
+    assert (tmp_path / "clean").exists()

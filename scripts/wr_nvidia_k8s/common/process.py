@@ -50,14 +50,12 @@ def supervised(command: Sequence[str], **options: Any) -> Iterator[subprocess.Po
 
     ``options`` go to subprocess.Popen. See `common.reaper`.
     """
-    options.setdefault("stdin", subprocess.DEVNULL)
+    options = {"stdin": subprocess.DEVNULL, "start_new_session": True, **options}
     pass_fds = options.pop("pass_fds", ())
     end, held = os.pipe()
     wrapped = [sys.executable, "-IS", reaper.__file__, str(end), *command]
     try:
-        with subprocess.Popen(
-            wrapped, text=True, start_new_session=True, pass_fds=[end, *pass_fds], **options
-        ) as process:
+        with subprocess.Popen(wrapped, text=True, pass_fds=[end, *pass_fds], **options) as process:
             try:
                 yield process
             except BaseException:
