@@ -104,3 +104,11 @@ def test_the_architecture_page_shows_the_same_floors() -> None:
     rows = re.findall(r"^\| `([\w.]+)` \|[^|]*\|([^|]*)\|$", table, re.MULTILINE)
     shown = {name: {name, *re.findall(r"`([\w.]+)`", imports)} for name, imports in rows}
     assert shown == {name: {name, *allowed} for name, allowed in ALLOWED.items()}
+
+
+def test_tests_mirror_the_packages() -> None:
+    """Whoever looks for the tests of a package finds them by its name."""
+    tests = TOP / "tests"
+    here = {path.relative_to(tests).parts[0] for path in tests.rglob("test_*.py")}
+    subjects = {name.split(".")[0] for name in ALLOWED} - {"commands", "debian"}  # those are tested through scripts/
+    assert subjects <= here, f"expected a folder of tests for {subjects - here}"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from wr_nvidia_k8s.common.paths import PLUGIN
 from wr_nvidia_k8s.lab.jetson import lay_out
 from wr_nvidia_k8s.lab.kubelet import real
 from wr_nvidia_k8s.lab.kubelet.real import KubeletError, RealKubelet
@@ -24,7 +25,7 @@ NO_DRIVER = os.makedev(240, 1 << 19)
 PORTS = (10248, 10250, 10255)  # that a kubelet listens on
 # Prints its environment, then works until it is told to end.
 WORK = ["sh", "-c", "env; echo at work; trap exit TERM; sleep 3600 & wait"]
-SOURCE = Path(__file__).resolve().parents[2] / "plugin-src"
+SOURCE = PLUGIN
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from wr_nvidia_k8s.common.paths import TOP
 from wr_nvidia_k8s.lab.room.room import Room, RoomError, unavailable
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = TOP / "scripts"
 CGROUPS = Path("/sys/fs/cgroup")
 SECONDS = 30
 

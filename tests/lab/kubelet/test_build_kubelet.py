@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from wr_nvidia_k8s.common.paths import TOP
 from wr_nvidia_k8s.lab.kubelet import build
 
-COMMAND = Path(__file__).resolve().parents[2] / "scripts/build-kubelet"
+COMMAND = TOP / "scripts/build-kubelet"
 
 
 def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-TOP = Path(__file__).resolve().parents[2]
+from wr_nvidia_k8s.common.paths import TOP
+
 UNIT = "recipes-containers/nvidia-device-plugin/files/nvidia-device-plugin.service"
 
 
