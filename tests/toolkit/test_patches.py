@@ -2,6 +2,8 @@
 """Each patch of ours applies to the recipe's commit as it is, and is still needed."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from toolkit import build
 from toolkit.machine import VISIBLE, Machine, asks_by_mount
 
 Jetson = Callable[..., Machine]
-ROOTS, STRATEGY = build.PATCHES
+ROOTS, STRATEGY, LINKS = build.PATCHES
 
 
 def test_they_apply_to_exactly_that_commit(tmp_path: Path) -> None:
@@ -36,6 +38,21 @@ def test_without_the_first_the_runtime_knows_no_alternate_root(jetson: Jetson) -
     machine.write("usr/share/nvidia-container-passthrough/usr/lib/libv4l2.so.0")
     machine.write("etc/nvidia-container-runtime/host-files-for-container.d/drivers.csv", "lib, /usr/lib/libv4l2.so.0\n")
     assert "/usr/lib/libv4l2.so.0" not in machine.create({VISIBLE: "0"}).mounts
+
+
+def test_without_the_third_the_hook_follows_a_containers_link_by_its_path(programs: Path, tmp_path: Path) -> None:
+    """What it changes in upstream's tests fails without it: a link that leads to nothing was made to lead somewhere."""
+    build.source(tmp_path, build.PATCHES)
+    patch = ["patch", "--strip=1", "--reverse", "--batch", "--input", str(LINKS)]
+    subprocess.run(patch, cwd=tmp_path, capture_output=True, check=True)
+    name = "cmd/nvidia-cdi-hook/create-symlinks"
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    build.source(changed, build.PATCHES)
+    shutil.copy(changed / name / "create-symlinks_test.go", tmp_path / name)
+    done = build.run_go(tmp_path, "test", f"./{name}")
+    assert done.returncode != 0
+    assert "--- FAIL: TestCreateLinkOutOfBounds" in done.stdout
 
 
 @pytest.fixture(scope="module")
