@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from elftools.elf.elffile import ELFFile  # type: ignore[import-untyped]
 
 from toolkit import build
 from toolkit.machine import setting
@@ -94,6 +95,19 @@ def toolkit(request: pytest.FixtureRequest) -> Recipes:
 
 def test_licences_are_those_of_the_source(toolkit: Recipes) -> None:
     toolkit.run(build.RECIPE, "populate_lic")
+
+
+def test_programs_look_for_no_library_where_none_is(toolkit: Recipes) -> None:
+    """go.bbclass gives every program a path to Go's shared libraries, which are in no image."""
+    compiled = toolkit.run(build.RECIPE, "compile") / "build/bin"
+    programs = [path for path in compiled.rglob("*") if path.is_file()]
+    assert {path.name for path in programs} == set(build.PROGRAMS)
+    for program in programs:
+        with program.open("rb") as stream:
+            dynamic = ELFFile(stream).get_section_by_name(".dynamic")
+            tags = {tag.entry.d_tag for tag in dynamic.iter_tags()}
+        assert "DT_NEEDED" in tags
+        assert not tags & {"DT_RPATH", "DT_RUNPATH"}, program.name
 
 
 @pytest.mark.parametrize("secure", [False, True])
