@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from elftools.elf.elffile import ELFFile  # type: ignore[import-untyped]
+from elftools.elf.dynamic import DynamicSection
+from elftools.elf.elffile import ELFFile
 
 from toolkit import build
 from toolkit.machine import setting
@@ -105,6 +106,7 @@ def test_programs_look_for_no_library_where_none_is(toolkit: Recipes) -> None:
     for program in programs:
         with program.open("rb") as stream:
             dynamic = ELFFile(stream).get_section_by_name(".dynamic")
+            assert isinstance(dynamic, DynamicSection)
             tags = {tag.entry.d_tag for tag in dynamic.iter_tags()}
         assert "DT_NEEDED" in tags
         assert not tags & {"DT_RPATH", "DT_RUNPATH"}, program.name
