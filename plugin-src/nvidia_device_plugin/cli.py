@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
+import gc
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from nvidia_device_plugin import __version__, log
+from nvidia_device_plugin.config.options import OPTIONS
+from nvidia_device_plugin.driver import worker
 from nvidia_device_plugin.errors import ConfigError, PluginError
-from nvidia_device_plugin.options import OPTIONS
 
 _EPILOG = """\
 Each option can also be set by its environment variable, and most in the configuration file; a flag wins
-over the environment, the environment over the file. SIGHUP reads everything again and restarts.
+over the environment, the environment over the file. SIGHUP reads everything again; what has not changed
+is served on.
 
 exit codes: 0 stopped by a signal; 1 the plugin cannot run (no GPU, socket in use);
 2 a flag, an environment variable or the configuration file is wrong
@@ -53,15 +56,32 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code (errors.py says which)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == [worker.COMMAND]:
+        # This program again, as the process that asks NVML; nobody else calls it.
+        return worker.main(arguments[1], int(arguments[2]))
     log.set_up()
     try:
         parsed = vars(parser().parse_args(arguments))
         given = {option: parsed[option.attribute] for option in OPTIONS if parsed[option.attribute] is not None}
         flags = {option.name: ",".join(value) if option.is_list else value for option, value in given.items()}
-        # Imported here so that --help and a wrong flag do not wait for gRPC.
-        from nvidia_device_plugin.daemon import Daemon
-
-        return asyncio.run(Daemon(flags, os.environ).run())
+        return _run(flags)
     except PluginError as error:
         logging.error("%s", error)
         return error.exit_code
+    except Exception:
+        logging.critical("the plugin ends by an error that it does not know", exc_info=True)
+        return 1
+
+
+def _run(flags: dict[str, str]) -> int:
+    # Imported here so that --help and a wrong flag do not wait for gRPC. Nothing that an import makes is ever
+    # garbage: looking for some meanwhile costs a tenth of the start.
+    gc.disable()
+    import asyncio
+
+    from nvidia_device_plugin.daemon.process import Daemon
+
+    gc.freeze()
+    gc.enable()
+    return asyncio.run(Daemon(flags, os.environ).run())

@@ -6,6 +6,7 @@ without a date of our own in every line. On a terminal the prefix is left out.
 """
 
 import logging
+import os
 import sys
 
 _PRIORITY = {
@@ -26,7 +27,13 @@ class JournalFormatter(logging.Formatter):
 
 
 def set_up() -> None:
-    """Send the log to stderr from now on."""
+    """Send the log to stderr from now on; nowhere where stderr is closed."""
+    if sys.stderr is None:
+        # Or the next socket would take its number, and whatever writes to stderr would write into that.
+        while os.open(os.devnull, os.O_RDWR) < 2:
+            pass
+        logging.basicConfig(level=logging.INFO, handlers=[logging.NullHandler()], force=True)
+        return
     handler = logging.StreamHandler(sys.stderr)
     if not sys.stderr.isatty():
         handler.setFormatter(JournalFormatter("%(message)s"))

@@ -7,11 +7,13 @@ all of them. Method names and types are those of proto/deviceplugin_v1beta1.prot
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 
@@ -34,13 +36,43 @@ METHODS: dict[str, dict[str, tuple[Any, Any, bool]]] = {
 
 
 def handler(service: str, implementation: object) -> grpc.GenericRpcHandler[Any, Any]:
-    """A server-side handler that calls the methods of the same names on `implementation`."""
+    """A server-side handler that calls the methods of the same names on `implementation`.
+
+    What is no message of the method's type is refused here, as INVALID_ARGUMENT: gRPC itself would answer that
+    the server is at fault, and log a traceback.
+    """
     methods = {}
     for name, (request, response, streams) in METHODS[service].items():
         kind = grpc.unary_stream_rpc_method_handler if streams else grpc.unary_unary_rpc_method_handler
-        methods[name] = kind(getattr(implementation, name), request_deserializer=request.FromString,
+        wrap = _stream if streams else _unary
+        methods[name] = kind(wrap(name, request, getattr(implementation, name)),
                              response_serializer=response.SerializeToString)
     return grpc.method_handlers_generic_handler(service, methods)
+
+
+def _unary(name: str, request: Any, method: Any) -> Any:
+    async def answer(data: bytes, context: Any) -> Any:
+        return await method(await _decoded(name, request, data, context), context)
+
+    return answer
+
+
+def _stream(name: str, request: Any, method: Any) -> Any:
+    async def answers(data: bytes, context: Any) -> AsyncIterator[Any]:
+        async for response in method(await _decoded(name, request, data, context), context):
+            yield response
+
+    return answers
+
+
+async def _decoded(name: str, request: Any, data: bytes, context: Any) -> Any:
+    try:
+        return request.FromString(data)
+    except DecodeError:
+        text = f"{name}: expected a {request.DESCRIPTOR.full_name}, found {len(data)} bytes that are none"
+        logging.error("refused: %s", text)
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+        raise
 
 
 def call(channel: grpc.aio.Channel, service: str, method: str) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nvidia_device_plugin import tegra
+from nvidia_device_plugin.platforms import tegra
 from wr_nvidia_k8s.common.paths import TOP
 
 FILES = TOP / "meta-wr-nvidia-k8s/recipes-core/simulated-jetson/simulated-jetson"

@@ -31,18 +31,24 @@ async def kubelet(scratch: Path) -> AsyncIterator[KubeletStandin]:
     await standin.stop()
 
 
+def nvml(root: Path, *defines: str) -> None:
+    """Compile the stand-in of NVML into the tree."""
+    library = root / "usr/lib64/libnvidia-ml.so.1"
+    library.parent.mkdir(parents=True)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-Wl,-soname,libnvidia-ml.so.1", *defines,
+                    "-o", library, LIBRARY], check=True)
+
+
 @pytest.fixture
 def card(scratch: Path) -> Path:
     """A machine with three cards, two of them on NUMA node 1."""
     root = scratch / "card"
-    library = root / "usr/lib64/libnvidia-ml.so.1"
-    library.parent.mkdir(parents=True)
-    subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Werror", "-Wl,-soname,libnvidia-ml.so.1",
-                    "-o", library, LIBRARY], check=True)
+    nvml(root)
     for index, node in enumerate((0, 1, 1)):
         bus = root / f"sys/bus/pci/devices/0000:0{index + 1}:00.0"
         bus.mkdir(parents=True)
-        (bus / "numa_node").write_text(f"{node}\n")
+        for name, text in (("numa_node", f"{node}"), ("vendor", "0x10de"), ("class", "0x030200")):
+            (bus / name).write_text(f"{text}\n")
     (root / "dev").mkdir()
     for name in ("nvidiactl", "nvidia-uvm", "nvidia0", "nvidia1", "nvidia2"):
         (root / "dev" / name).touch()

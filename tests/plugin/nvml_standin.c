@@ -4,13 +4,20 @@
  * structure and codes are those of the NVML API reference; every call checks what it is given, as the
  * real one does, and refuses to work before nvmlInit and after nvmlShutdown.
  *
- * NVML_STANDIN_INIT: what nvmlInit returns. NVML_STANDIN_COUNT: how many cards there are, at most 3.
+ * NVML_STANDIN_INIT: what nvmlInit returns; "hang": it never does. NVML_STANDIN_COUNT: how many cards there are, at
+ * most 3. NVML_STANDIN_NAME: the first one's name. NVML_STANDIN_LOST: a file that, while it is there, says which card
+ * has fallen off its bus.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, INSUFFICIENT_SIZE = 7 };
+#ifndef VERSION
+#define VERSION "580.95.05"
+#endif
+
+enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
 
 typedef struct {
 	char busIdLegacy[16];
@@ -34,6 +41,17 @@ static int check(const void *handle)
 	return (int *)handle >= cards && (int *)handle < cards + count() ? SUCCESS : INVALID_ARGUMENT;
 }
 
+static int is_lost(unsigned index)
+{
+	const char *path = getenv("NVML_STANDIN_LOST");
+	FILE *file = path ? fopen(path, "r") : NULL;
+	unsigned lost = 0;
+	int found = file && fscanf(file, "%u", &lost) == 1 && lost == index;
+	if (file)
+		fclose(file);
+	return found;
+}
+
 static int put(char *to, unsigned length, const char *text)
 {
 	if (strlen(text) >= length)
@@ -45,6 +63,8 @@ static int put(char *to, unsigned length, const char *text)
 int nvmlInitWithFlags(unsigned flags)
 {
 	const char *text = getenv("NVML_STANDIN_INIT");
+	while (text && strcmp(text, "hang") == 0)
+		pause();
 	int code = text ? atoi(text) : SUCCESS;
 	initialized = code == SUCCESS && flags == 0;
 	return code;
@@ -59,11 +79,13 @@ int nvmlShutdown(void)
 	return was ? SUCCESS : UNINITIALIZED;
 }
 
-const char *nvmlErrorString(int code) { return code == 9 ? "Driver Not Loaded" : "Unknown Error"; }
+const char *nvmlErrorString(int code) {
+	return code == 9 ? "Driver Not Loaded" : code == GPU_IS_LOST ? "GPU is lost" : "Unknown Error";
+}
 
 int nvmlSystemGetDriverVersion(char *version, unsigned length)
 {
-	return initialized ? put(version, length, "580.95.05") : UNINITIALIZED;
+	return initialized ? put(version, length, VERSION) : UNINITIALIZED;
 }
 
 int nvmlDeviceGetCount_v2(unsigned *number)
@@ -80,8 +102,16 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle)
 		return UNINITIALIZED;
 	if (index >= count())
 		return INVALID_ARGUMENT;
+	if (is_lost(index))
+		return GPU_IS_LOST;
 	*handle = &cards[index];
 	return SUCCESS;
+}
+
+int nvmlDeviceGetName(void *handle, char *name, unsigned length)
+{
+	const char *text = getenv("NVML_STANDIN_NAME");
+	return check(handle) ? check(handle) : put(name, length, text && handle == cards ? text : "NVIDIA L4");
 }
 
 int nvmlDeviceGetUUID(void *handle, char *uuid, unsigned length)

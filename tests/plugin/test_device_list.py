@@ -70,7 +70,7 @@ async def test_a_reload_changes_how_the_next_pod_is_told(scratch: Path, kubelet:
         kubelet.remove("before")
         file.write_text("flags: {plugin: {deviceListStrategy: [volume-mounts]}}")
         plugin.process.send_signal(signal.SIGHUP)
-        await kubelet.wait_for(lambda: kubelet.registrations == 2 and kubelet.capacity(GPU) == 1)
+        await plugin.wait_log("Reloaded the configuration")
         assert told(await kubelet.admit("after", GPU)) == BY_MOUNT
 
 

@@ -2,13 +2,14 @@
 """Which machine is which: Tegra trees, NVML through a stand-in library, and machines with neither."""
 
 import re
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from nvidia_device_plugin import tegra
 from nvidia_device_plugin.errors import DiscoveryError
+from nvidia_device_plugin.platforms import tegra
 from wr_nvidia_k8s.lab.jetson import BOARDS, lay_out
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
 from wr_nvidia_k8s.lab.plugin import PluginProcess, jetson
@@ -20,11 +21,11 @@ UUIDS = [f"GPU-{number}fef8089-4820-abfc-e83e-94318197576e" for number in range(
 @pytest.mark.parametrize("board", sorted(BOARDS))
 def test_every_board_is_told_by_its_model_soc_and_release(tmp_path: Path, board: str) -> None:
     root = lay_out(tmp_path, board)
-    platform = tegra.discover(root, root)
+    inventory = tegra.discover(root, root)
     soc = BOARDS[board].compatible[-1].removeprefix("nvidia,")
     release = re.sub(r"# R(\d+).*REVISION: ([\d.]+),.*", r"R\1.\2", BOARDS[board].release)
-    assert platform.description == f"{BOARDS[board].model}, SoC {soc}, L4T {release}"
-    assert [device.id for device in platform.devices] == ["0"]
+    assert inventory.description == f"{BOARDS[board].model}, SoC {soc}, L4T {release}"
+    assert [device.id for device in inventory.devices] == ["0"]
 
 
 @pytest.mark.parametrize(("file", "content", "expected"), [
@@ -65,7 +66,7 @@ async def test_it_waits_for_a_gpu_when_told_not_to_fail(scratch: Path, kubelet: 
     (scratch / "board").mkdir()
     async with PluginProcess(scratch, "--driver-root", str(scratch / "board"), "--fail-on-init-error=false",
                              "--kubelet-socket", str(kubelet.socket)) as plugin:
-        await plugin.wait_notified("READY=1\nSTATUS=no GPU found, waiting for SIGHUP")
+        await plugin.wait_notified("READY=1\nSTATUS=no GPU found, looking again")
         lay_out(scratch / "board")
         plugin.process.send_signal(signal.SIGHUP)
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
@@ -100,14 +101,16 @@ async def test_a_driver_that_does_not_start_is_named(scratch: Path, card: Path) 
         assert "expected" in plugin.log[-1] and "Driver Not Loaded" in plugin.log[-1]
 
 
-async def test_a_driver_without_cards_offers_none(scratch: Path, card: Path) -> None:
+async def test_a_driver_without_cards_waits_for_one_as_nvidias_plugin_does(scratch: Path, card: Path) -> None:
     async with on_card(scratch, card, environ={"NVML_STANDIN_COUNT": "0"}) as plugin:
-        assert await plugin.end() == 1
-        assert "expected at least one GPU, found none (NVIDIA driver 580.95.05, 0 GPU" in plugin.log[-1]
+        await plugin.wait_notified("READY=1\nSTATUS=no GPU found")
+        await plugin.wait_log(r"expected at least one GPU, found none \(NVIDIA driver 580.95.05, 0 GPU")
+        assert await plugin.end(signal.SIGTERM) == 0
 
 
 async def test_a_tegra_with_the_library_is_still_a_tegra(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
     lay_out(card)
+    shutil.rmtree(card / "sys/bus/pci")
     async with on_card(scratch, card):
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
 

@@ -18,6 +18,7 @@ KUBELET = "k3s.service"
 GPU = "nvidia.com/gpu"
 FOLDER = "/var/lib/kubelet/device-plugins"
 REGISTERED = f"Registered device plugin for '{GPU}' with Kubelet"
+RELOADED = "Reloaded the configuration"
 _ERROR = 3
 # sd-messages.h: SD_MESSAGE_UNIT_PROCESS_EXIT (not 0) and SD_MESSAGE_UNIT_SUCCESS.
 _EXITED = "98e322203f7a4ed290d09fe03c09fe15"
@@ -126,6 +127,17 @@ async def is_left_alone(machine: Machine, what: str, command: str) -> None:
     since = await machine.act(what, command)
     await registered(machine, since, int(before["NRestarts"]))
     await expect(machine, MainPID=before["MainPID"])
+
+
+async def is_reloaded(machine: Machine) -> None:
+    """The service takes its configuration anew; the process stays, and so does the registration."""
+    before = await properties(machine)
+    since = await machine.act("the service is reloaded", f"systemctl reload {UNIT}")
+    await machine.wait(lambda entry: entry.is_from(UNIT) and entry.message == RELOADED, "the reload to be done", since,
+                       has_ended)
+    await expect(machine, MainPID=before["MainPID"], StatusText=before["StatusText"])
+    if any(is_registered(entry) for entry in machine.journal.entries[since:]):
+        raise machine.error("expected the registration to stay over a reload, found another one")
 
 
 async def waits_for_a_kubelet(machine: Machine) -> None:

@@ -81,7 +81,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("pass-device-specs", ("PASS_DEVICE_SPECS",), "plugin.passDeviceSpecs", False,
            "also hand the kubelet the device nodes of an allocation"),
     Option("fail-on-init-error", ("FAIL_ON_INIT_ERROR",), "failOnInitError", True,
-           "exit when no GPU can be found; false: wait for SIGHUP instead"),
+           "exit when the driver cannot be asked for its GPUs; false: look again until it can"),
     Option("mig-strategy", ("MIG_STRATEGY",), "migStrategy", "none",
            "how MIG devices are offered", choices=("none", "single", "mixed"), built=("none",)),
     _not_built("gdrcopy-enabled", ("GDRCOPY_ENABLED",), "gdrcopyEnabled", False),

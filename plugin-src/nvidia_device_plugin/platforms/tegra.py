@@ -9,11 +9,13 @@ reads in its csv mode: lines of `TYPE, PATH`, of which `dev` names a device node
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 from pathlib import Path
 
-from nvidia_device_plugin.device import Device, Platform
 from nvidia_device_plugin.errors import DiscoveryError
+from nvidia_device_plugin.model import Device, Inventory
 
 RELEASE = "etc/nv_tegra_release"
 FAMILY = "sys/devices/soc0/family"
@@ -32,18 +34,23 @@ def is_tegra(driver_root: Path) -> bool:
     return (driver_root / RELEASE).is_file() or _text(driver_root / FAMILY).lower().startswith("tegra")
 
 
-def discover(driver_root: Path, dev_root: Path) -> Platform:
+def discover(driver_root: Path, dev_root: Path) -> Inventory:
     """The board's GPU. Raises DiscoveryError where the tree is not that of a Tegra system."""
     if not is_tegra(driver_root):
         raise DiscoveryError(
             f"expected a Tegra system: the file {driver_root / RELEASE}, or {driver_root / FAMILY} beginning "
             f"with 'tegra'; found neither. Check --driver-root and --device-discovery-strategy")
-    model = _text(driver_root / MODEL) or _text(driver_root / MACHINE) or "unknown board"
-    return Platform(
+    return integrated(driver_root, dev_root)
+
+
+def integrated(driver_root: Path, dev_root: Path, name: str = "unknown board") -> Inventory:
+    """The integrated GPU of a machine that is known to have one. name: what to call it where no file says."""
+    model = _text(driver_root / MODEL) or _text(driver_root / MACHINE) or name
+    return Inventory(
         description=f"{model}, SoC {soc(driver_root)}, L4T {l4t_release(driver_root)}",
-        devices=(Device(id=DEVICE_ID, index=0),),
-        visible_as={DEVICE_ID: DEVICE_ID},
-        shared_paths=csv_device_nodes(driver_root, dev_root),
+        devices=(Device(id=DEVICE_ID, index=0, visible_as=DEVICE_ID,
+                        paths=csv_device_nodes(driver_root, dev_root)),),
+        can_change=False,
     )
 
 
@@ -62,14 +69,24 @@ def l4t_release(driver_root: Path) -> str:
 
 
 def csv_device_nodes(driver_root: Path, dev_root: Path) -> tuple[str, ...]:
-    """The device nodes that the runtime's CSV files name and that exist below `dev_root`, sorted."""
+    """The device nodes that the runtime's CSV files name and that exist below `dev_root`, sorted.
+
+    A name may hold the wildcards of a shell (/dev/dri/card*), which the runtime expands as well.
+    """
     nodes = set()
     for file in sorted((driver_root / CSV_FOLDER).glob("*.csv")):
         for line in _text(file, separator="\n").splitlines():
             kind, _, path = (part.strip() for part in line.partition(","))
-            if kind == "dev" and path.startswith("/dev/") and (dev_root / path.lstrip("/")).exists():
-                nodes.add(path)
+            if kind == "dev" and path.startswith("/dev/"):
+                nodes.update(_nodes(path, dev_root))
     return tuple(sorted(nodes))
+
+
+def _nodes(pattern: str, dev_root: Path) -> list[str]:
+    # Neither function raises for a line that is no path, such as one longer than the file system takes.
+    root = str(dev_root).rstrip("/")
+    found = glob.glob(glob.escape(root) + pattern)  # noqa: PTH207
+    return [path[len(root):] for path in found if os.path.exists(path)]  # noqa: PTH110
 
 
 def _text(path: Path, separator: str = "") -> str:
