@@ -17,6 +17,7 @@ DEPENDS = "\
 "
 
 SRC_URI = "\
+    file://60-nvidia-device-plugin.conf \
     file://LICENSE \
     file://config.yaml \
     file://nvidia-device-plugin.service \
@@ -76,8 +77,10 @@ do_install:append() {
     sed -i -e 's/^\( *deviceListStrategy:\) .*/\1 ${DEVICE_LIST_STRATEGY}/' \
         ${D}${sysconfdir}/nvidia-device-plugin/config.yaml
     install -D -m 0644 -t ${D}${systemd_system_unitdir} ${WORKDIR}/nvidia-device-plugin.service
+    install -D -m 0644 -t ${D}${nonarch_libdir}/sysctl.d ${WORKDIR}/60-nvidia-device-plugin.conf
 }
 
+FILES:${PN} += "${nonarch_libdir}/sysctl.d"
 CONFFILES:${PN} = "${sysconfdir}/nvidia-device-plugin/config.yaml"
 
 # A mistyped value must not become an open image. Skipped, this recipe leaves the others usable, and BitBake gives the

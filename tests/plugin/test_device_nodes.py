@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The device nodes of an allocation, looked up below --dev-root and handed out from there."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,19 @@ async def test_a_cards_nodes_are_those_below_the_dev_root(scratch: Path, card: P
         (container,) = (await ask(kubelet.folder, "Allocate", request)).container_responses
     specs = [(spec.container_path, spec.host_path) for spec in container.devices]
     assert specs == [(f"/dev/{name}", f"{devices}/dev/{name}") for name in ("nvidiactl", "nvidia2")]
+
+
+async def test_wildcards_of_the_runtimes_lists_are_expanded(scratch: Path, kubelet: KubeletStandin) -> None:
+    """meta-tegra's devices.csv has /dev/dri/card*."""
+    async with jetson(scratch, "--pass-device-specs") as plugin:
+        board = scratch / "board"
+        (board / "dev/dri").mkdir()
+        for name in ("card0", "card1", "renderD128"):
+            (board / "dev/dri" / name).touch()
+        lists = board / "etc/nvidia-container-runtime/host-files-for-container.d/devices.csv"
+        lists.write_text("dev, /dev/dri/card*\ndev, /dev/nvmap\n")
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+        plugin.process.send_signal(signal.SIGHUP)
+        await plugin.wait_log("Reloaded the configuration")
+        container = await kubelet.admit("pod", GPU)
+    assert [spec.container_path for spec in container.devices] == ["/dev/dri/card0", "/dev/dri/card1", "/dev/nvmap"]

@@ -62,3 +62,19 @@ def test_the_sandbox_only_gets_tighter(root: Path, record_property: Callable[[st
 
 def test_the_shipped_configuration_is_the_programs_defaults() -> None:
     assert config.load({"config-file": str(FILES / "config.yaml")}, {}) == config.load({}, {})
+
+
+def test_a_driver_that_is_loaded_later_may_be_used() -> None:
+    """systemd looks a device group's name up in /proc/devices when the unit starts, and takes a number as it is.
+
+    195 is the major number of nvidia0, nvidiactl and nvidia-modeset: open-gpu-kernel-modules, nv-chardev-numbers.h.
+    """
+    assert re.findall(r"^DeviceAllow=(.*)$", UNIT.read_text(), re.MULTILINE) == ["char-nvidia* rw", "char-195 rw"]
+
+
+def test_the_image_has_room_for_the_plugins_inotify() -> None:
+    (file,) = FILES.glob("*.conf")
+    limits = dict(re.findall(r"^(fs\.inotify\.\w+) = (\d+)$", file.read_text(), re.MULTILINE))
+    assert {name: int(value) >= least for name, value in limits.items() for least in
+            [{"fs.inotify.max_user_instances": 1024, "fs.inotify.max_user_watches": 65536}[name]]} == {
+        "fs.inotify.max_user_instances": True, "fs.inotify.max_user_watches": True}

@@ -54,10 +54,10 @@ class _File:
 
     def content(self) -> Any:
         """What the file holds, in Python's types; None where it is empty."""
-        text = self._text()
-        loader = _Loader(text)
+        text, loader = self._text(), None
         try:
             self._bound_depth(text)
+            loader = _Loader(text)
             node = loader.get_single_node()
             if node is None:
                 return None
@@ -65,11 +65,13 @@ class _File:
             return loader.construct_document(node)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
-            line = f", line {mark.line + 1}" if mark else ""
+            before = mark.line if mark else text.count("\n", 0, getattr(error, "position", 0))
+            line = f", line {before + 1}"
             raise ConfigError(f"configuration file {self.path}{line}: expected YAML: "
                               f"{clip(' '.join(str(error).split()), 300)}") from error
         finally:
-            loader.dispose()
+            if loader:
+                loader.dispose()
 
     def mapping(self, value: Any, key: str) -> Mapping[Any, Any]:
         """The value, where it is a mapping or left empty."""

@@ -93,9 +93,12 @@ def _is_folder(path: Path) -> bool:
 
 def _checked(option: Option, value: Any, source: str) -> str | bool:
     if option.is_bool:
-        boolean = value if isinstance(value, bool) else _BOOLEANS.get(str(value).lower())
+        boolean = value if isinstance(value, bool) else _BOOLEANS.get(value.lower() if isinstance(value, str) else "")
+        if value in (0, 1) and not isinstance(value, str):
+            boolean = bool(value)
         if boolean is None:
-            raise ConfigError(f"{source}: expected true or false, found '{clip(str(value))}'")
+            found = f"'{clip(value)}'" if isinstance(value, str) else shown(value)
+            raise ConfigError(f"{source}: expected true or false, found {found}")
         if not option.is_built and boolean != option.default:
             raise ConfigError(f"{source}: '{option.name}' is not built yet; remove it")
         return boolean

@@ -112,11 +112,11 @@ class Daemon:
         return new, found
 
     def _watch_signals(self) -> None:
-        logging.info("Starting OS watcher")
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         for number in _STOP:
             loop.add_signal_handler(number, self._end, number)
+        logging.info("Starting OS watcher")
 
     def _end(self, number: signal.Signals) -> None:
         logging.info("Received %s, shutting down", number.name)

@@ -44,6 +44,12 @@ class Notifier:
         self._unsent = ""
         self._send("STOPPING=1\nSTATUS=stopping")
 
+    def close(self) -> None:
+        """Say nothing more."""
+        if self._socket:
+            self._socket.close()
+        self._socket = None
+
     async def watchdog(self) -> None:
         """Ping the watchdog twice per interval until cancelled."""
         while self._watchdog_seconds:

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""Drivers and cards that fail: what can be served is served, and what failed is told."""
+
+import asyncio
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from nvidia_device_plugin.model import Device, Inventory
+from plugin.calls import watched
+from plugin.conftest import nvml
+from wr_nvidia_k8s.lab.jetson import lay_out
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.plugin import SOURCE, PluginProcess
+
+GPU = "nvidia.com/gpu"
+UUIDS = [f"GPU-{number}fef8089-4820-abfc-e83e-94318197576e" for number in range(3)]
+# Looks at the GPUs again all the time.
+LOOKING = [sys.executable, "-c", "import sys, nvidia_device_plugin.daemon.process as process; "
+                                 "process.LOOK_SECONDS = 0.2; from nvidia_device_plugin.cli import main; "
+                                 "sys.exit(main())"]
+
+
+def on(card: Path, scratch: Path, *flags: str, environ: dict[str, str] | None = None,
+       looking: bool = False) -> PluginProcess:
+    return PluginProcess(scratch, "--driver-root", str(card), "--kubelet-socket", str(scratch / "kubelet/kubelet.sock"),
+                         *flags, command=LOOKING if looking else None,
+                         environ={"PYTHONPATH": str(SOURCE), **(environ or {})})
+
+
+async def test_one_lost_gpu_of_three_costs_the_others_nothing(scratch: Path, card: Path,
+                                                              kubelet: KubeletStandin) -> None:
+    (scratch / "lost").write_text("1")
+    async with on(card, scratch, environ={"NVML_STANDIN_LOST": str(scratch / "lost")}, looking=True) as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 2)
+        await plugin.wait_log("<4>GPU 1: NVML: GPU is lost")
+        await plugin.wait_notified("registered 3 nvidia.com/gpu with the kubelet; .* is unhealthy: NVML: GPU is lost")
+        devices = await watched(kubelet.folder)
+        assert sorted(device.health for device in devices.values()) == ["Healthy", "Healthy", "Unhealthy"]
+        (scratch / "lost").unlink()
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        assert set(await watched(kubelet.folder)) == set(UUIDS)
+
+
+async def test_a_gpu_lost_later_becomes_unhealthy_and_recovers(scratch: Path, card: Path,
+                                                               kubelet: KubeletStandin) -> None:
+    lost = scratch / "lost"
+    async with on(card, scratch, environ={"NVML_STANDIN_LOST": str(lost)}, looking=True) as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        lost.write_text("2")
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 2)
+        await plugin.wait_log(f"<3>GPU {UUIDS[2]} is unhealthy: NVML: GPU is lost")
+        devices = await watched(kubelet.folder)
+        assert [devices[name].health for name in UUIDS] == ["Healthy", "Healthy", "Unhealthy"]
+        lost.unlink()
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        await plugin.wait_log(f"GPU {UUIDS[2]} is healthy again")
+        assert kubelet.registrations == 1
+
+
+async def test_a_driver_that_stops_answering_takes_its_gpus_with_it(scratch: Path, card: Path,
+                                                                    kubelet: KubeletStandin) -> None:
+    async with on(card, scratch, looking=True) as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        library = card / "usr/lib64/libnvidia-ml.so.1"
+        library.rename(library.with_name("away"))
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 0)
+        await plugin.wait_log("is healthy again|libnvidia-ml.so.1")
+        library.with_name("away").rename(library)
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+
+
+def test_a_gpu_that_is_no_longer_listed_stays_as_unhealthy() -> None:
+    def device(index: int, name: str, fault: str = "") -> Device:
+        return Device(id=name, index=index, visible_as=name, paths=(f"/dev/nvidia{index}",), fault=fault)
+
+    before = Inventory("", (device(0, "a"), device(1, "b"), device(2, "c")))
+    now = Inventory("", (device(0, "a"), Device("unreadable-1", 1, "1", fault="lost"))).after(before)
+    assert [(one.id, one.health, one.fault) for one in now.devices] == [
+        ("a", "Healthy", ""), ("b", "Unhealthy", "lost"), ("c", "Unhealthy", "the driver no longer lists it")]
+    assert [one.id for one in Inventory("", before.devices).after(now).devices] == ["a", "b", "c"]
+
+
+async def test_a_hung_driver_does_not_keep_it_from_ending(scratch: Path, card: Path) -> None:
+    async with on(card, scratch, environ={"NVML_STANDIN_INIT": "hang"}) as plugin:
+        await plugin.wait_log("Retrieving plugins")
+        assert await plugin.end(signal.SIGTERM) == 0
+
+
+async def test_a_hung_driver_does_not_stop_what_is_served(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
+    """In a reload to a driver that hangs."""
+    hanging = scratch / "hanging"
+    nvml(hanging, "-DHANG")
+    file = scratch / "config.yaml"
+    file.write_text(f"flags: {{nvidiaDriverRoot: {card}}}")
+    async with PluginProcess(scratch, "--config-file", str(file), "--kubelet-socket", str(kubelet.socket)) as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        file.write_text(f"flags: {{nvidiaDriverRoot: {hanging}}}")
+        plugin.process.send_signal(signal.SIGHUP)
+        await plugin.wait_log("Retrieving plugins", count=2)
+        await kubelet.admit("pod", GPU)
+        assert await plugin.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("change", ["upgrade", "root"])
+async def test_a_reload_asks_the_driver_that_is_there_now(scratch: Path, card: Path, kubelet: KubeletStandin,
+                                                          change: str) -> None:
+    other = scratch / "other"
+    nvml(other, '-DVERSION="999.9"')
+    shutil.copytree(card / "dev", other / "dev")
+    file = scratch / "config.yaml"
+    file.write_text(f"flags: {{nvidiaDriverRoot: {card}}}")
+    async with PluginProcess(scratch, "--config-file", str(file), "--kubelet-socket", str(kubelet.socket)) as plugin:
+        await plugin.wait_log("NVML devices detected: NVIDIA driver 580.95.05")
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        if change == "root":
+            file.write_text(f"flags: {{nvidiaDriverRoot: {other}}}")
+        else:
+            (other / "usr/lib64/libnvidia-ml.so.1").replace(card / "usr/lib64/libnvidia-ml.so.1")
+        plugin.process.send_signal(signal.SIGHUP)
+        await plugin.wait_log("NVML devices detected: NVIDIA driver 999.9")
+        assert "libnvidia-ml" not in await asyncio.to_thread(Path(f"/proc/{plugin.process.pid}/maps").read_text)
+
+
+async def test_a_tegra_with_discrete_cards_offers_those(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
+    lay_out(card)
+    async with on(card, scratch, environ={"NVML_STANDIN_NAME": "Orin (nvgpu)"}) as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 2)
+        await plugin.wait_log("<4>the integrated GPU 'Orin .nvgpu.' is left out beside discrete ones")
+        assert set(await watched(kubelet.folder)) == set(UUIDS[1:])
+
+
+async def test_a_tegra_whose_discrete_card_does_not_answer_offers_its_own_gpu(scratch: Path, card: Path,
+                                                                              kubelet: KubeletStandin) -> None:
+    lay_out(card)
+    async with on(card, scratch, environ={"NVML_STANDIN_INIT": "9"}) as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+        await plugin.wait_log("<4>the discrete GPUs are left out: .*Driver Not Loaded")
+
+
+@pytest.mark.parametrize("with_files", [False, True])
+async def test_thor_is_integrated_with_and_without_l4ts_files(scratch: Path, card: Path, kubelet: KubeletStandin,
+                                                             with_files: bool) -> None:
+    if with_files:
+        lay_out(card)
+    async with on(card, scratch, environ={"NVML_STANDIN_NAME": "NVIDIA Thor", "NVML_STANDIN_COUNT": "1"}) as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+        await plugin.wait_log("Tegra device detected: NVIDIA " + ("Jetson" if with_files else "Thor"))
+        assert (await kubelet.admit("pod", GPU)).envs["NVIDIA_VISIBLE_DEVICES"] == "0"
+
+
+async def test_a_pc_with_a_driver_and_no_card_waits_for_one(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
+    """Its module does not load without a card. Ending would have systemd start it again for ever."""
+    shutil.rmtree(card / "sys/bus/pci/devices")
+    (card / "sys/bus/pci/devices").mkdir()
+    async with on(card, scratch, environ={"NVML_STANDIN_INIT": "9"}) as plugin:
+        await plugin.wait_notified("READY=1\nSTATUS=no GPU found, looking again")
+        assert sum("no NVIDIA card on the PCI bus" in line for line in plugin.log) <= 2
+        assert plugin.process.returncode is None
+
+
+async def test_a_card_that_comes_later_is_offered(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
+    library = card / "usr/lib64/libnvidia-ml.so.1"
+    library.rename(library.with_name("away"))
+    async with on(card, scratch, "--fail-on-init-error=false", looking=True) as plugin:
+        await plugin.wait_notified("no GPU found")
+        library.with_name("away").rename(library)
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
