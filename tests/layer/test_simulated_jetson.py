@@ -34,7 +34,7 @@ def test_plugin_finds_the_gpu_and_all_its_nodes(board: Path) -> None:
     found = tegra.discover(board, board)
     assert [device.id for device in found.devices] == [tegra.DEVICE_ID]
     assert found.description.endswith("L4T R36.5.0")
-    assert found.shared_paths == tuple(sorted(NODES)) != ()
+    assert found.devices[0].paths == tuple(sorted(NODES)) != ()
 
 
 def test_nodes_are_made_by_systemd(tmp_path: Path) -> None:
