@@ -3,6 +3,9 @@
 
 import json
 import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
 
 from wr_nvidia_k8s.common.paths import TOP
 
@@ -24,3 +27,19 @@ def test_an_unknown_program_is_one_line() -> None:
     done = bench("--program", "/no/such/program")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: --program: expected a program that can be run, found none at /no/such/program\n"
+
+
+def test_a_peer_is_measured_in_the_same_run(tmp_path: Path) -> None:
+    peer = f"env PYTHONPATH={TOP / 'plugin-src'} {sys.executable} -m nvidia_device_plugin"
+    done = bench("--json", "--peer", peer, "--svg", str(tmp_path / "figures.svg"))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    for name in ("spawn_to_registered_ms_median", "allocate_us_median", "rss_settled_kib"):
+        assert figures["ratio"][name] == figures[name] / figures["peer"][name]
+    drawing = ElementTree.parse(tmp_path / "figures.svg").getroot()
+    assert len([one for one in drawing if one.tag.endswith("rect")]) == 2 * len(figures["peer"])
+
+
+def test_an_unknown_peer_is_one_line() -> None:
+    done = bench("--peer", "/no/such/program --flag")
+    assert done.stderr == "error: --peer: expected a program that can be run, found none at /no/such/program\n"

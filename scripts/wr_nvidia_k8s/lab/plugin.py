@@ -70,6 +70,7 @@ class PluginProcess:
         self._readers[1].cancel()
         await asyncio.gather(self._readers[1], return_exceptions=True)
         self._notify.close()
+        self._notify_path.unlink(missing_ok=True)  # the next one may get its name
         if kind and not self._on_line:
             print(*self.log, *self.notified, sep="\n", file=sys.stderr)
 

@@ -96,8 +96,12 @@ class KubeletStandin:
 
     def capacity(self, resource: str) -> int:
         """How many healthy devices of the resource the node would show."""
+        return len(self.devices(resource))
+
+    def devices(self, resource: str) -> set[str]:
+        """The IDs of the resource's healthy devices."""
         known = self._resources.get(resource)
-        return len(known.healthy) if known else 0
+        return known.healthy if known else set()
 
     async def wait_for(self, condition: Callable[[], bool], seconds: float | None = 30) -> None:
         """Return once the condition holds; it is looked at after every change. Raises TimeoutError."""
