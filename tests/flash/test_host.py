@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from flash.archives import BUILDS, called, make
 from flash.places import Place, Result, need
-from wr_nvidia_k8s.flash import advice
+from wr_nvidia_k8s.flash import advice, host
+from wr_nvidia_k8s.flash.error import HostError
 from wr_nvidia_k8s.flash.progress import SMALL, Progress
+from wr_nvidia_k8s.flash.steps import Step
 
 ORIN = BUILDS["jetson-orin-nano"]
 
@@ -106,6 +109,63 @@ def test_progress_of_a_large_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "reading x 100 %\n"
     Progress("reading y", SMALL - 1).add(SMALL - 1)
     assert capsys.readouterr().err == ""
+
+
+def test_progress_on_a_terminal_is_each_percent_on_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    progress = Progress("reading x", 2 * SMALL)
+    for _ in range(400):
+        progress.add(2 * SMALL // 400)
+    progress.add(2 * SMALL)
+    assert capsys.readouterr().err == "".join(f"\rreading x {percent} %" for percent in range(101)) + "\n"
+
+
+@pytest.mark.parametrize(("missing", "enough"), [(0, True), (1, False)])
+def test_room_for_the_archive_and_what_its_scripts_make_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int, enough: bool
+) -> None:
+    """Twice the data, and half a GiB; what is reserved for root does not count."""
+    data = 3 << 30
+    free = (2 * data + (512 << 20)) // 4096 - missing
+    state = os.statvfs_result((1 << 20, 4096, 10 * free, 2 * free, free, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: state)
+    with contextlib.nullcontext() if enough else pytest.raises(HostError, match="expected 7.0 GB free"):
+        host.check_room(tmp_path, data)
+
+
+def test_folders_for_administration_are_searched_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/mine:/usr/sbin::/bin")
+    assert host.path() == "/mine:/usr/sbin:/bin:/usr/local/sbin:/sbin"
+    monkeypatch.delenv("PATH")
+    assert host.path() == "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+@pytest.mark.parametrize(
+    ("image", "tools"),
+    [("x.wic", []), ("x.wic.gz", ["gzip"]), ("x.wic.bz2", ["bzip2"]), ("x.wic.xz", ["xz"]), ("x.wic.zst", ["zstd"])],
+)
+def test_what_writes_a_disk_image(image: str, tools: list[str]) -> None:
+    assert host.for_wic(Path(image)) == ["bmaptool", *tools]
+
+
+def test_without_a_folder_for_temporary_files(place: Place) -> None:
+    need("dtc", "cpp", "sgdisk", "partprobe")
+    result = flash(place, TMPDIR=str(place.folder / "none"))
+    assert result.code == 69
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert str(place.folder / "none") in result.stderr
+
+
+def test_the_explanation_comes_while_the_script_waits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(advice, "WAITED_LONG", 0.0)
+    Step("Write", ["printf", "Waiting for USB storage device mmcblk1"], captured=True).run(tmp_path)
+    said = capsys.readouterr().err
+    assert said.startswith("Waiting for USB storage device mmcblk1\nwaiting for 0 s by now; Ctrl-C ends it.")
+    assert "in its slot" in said
 
 
 def test_a_wait_without_end_is_explained_once() -> None:

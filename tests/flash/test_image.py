@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import tarfile
 import zipfile
@@ -15,6 +16,10 @@ import pytest
 
 from flash.archives import BUILDS, called, make
 from flash.places import Place, Result, need
+from flash.test_usb import as_user
+from wr_nvidia_k8s.flash import image
+from wr_nvidia_k8s.flash.boards import BOARDS, Board
+from wr_nvidia_k8s.flash.error import ImageError, ImageMissing
 
 ORIN = BUILDS["jetson-orin-nano"]
 
@@ -202,3 +207,100 @@ def test_a_disk_image_is_not_for_a_jetson(place: Place) -> None:
     image = place.folder / "wr-nvidia-k8s-image-intel-x86-64.rootfs.wic.gz"
     image.write_bytes(gzip.compress(b"disk"))
     refused(place, image, "expected a file name that ends with .tegraflash.tar.gz")
+
+
+DIGEST = hashlib.sha256(b"image").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{sum}\n", "{SUM}  x.wic\n", "{sum} *x.wic\n", "{sum}  deploy/x.wic\n", "{other}  y.wic\n{sum}  x.wic\n",
+     "# made by hand\n{sum}  x.wic\n"],
+)  # fmt: skip
+def test_the_forms_of_a_sum(tmp_path: Path, text: str) -> None:
+    """Those of sha256sum, and a bare one."""
+    file = tmp_path / "x.wic"
+    file.write_bytes(b"image")
+    beside = tmp_path / "x.wic.sha256"
+    beside.write_text(text.format(sum=DIGEST, SUM=DIGEST.upper(), other="0" * 64))
+    assert image.verify_sha256(file) == beside
+    file.write_bytes(b"imagE")
+    with pytest.raises(ImageError, match="expected the SHA-256"):
+        image.verify_sha256(file)
+
+
+@pytest.mark.parametrize("text", ["", f"{DIGEST}  y.wic\n", f"{DIGEST}  x.wic\n{DIGEST}  x.wic\n", DIGEST[1:]])
+def test_a_sum_that_is_not_this_files(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "x.wic"
+    file.write_bytes(b"image")
+    (tmp_path / "x.wic.sha256").write_text(text)
+    with pytest.raises(ImageError, match="expected one line 'SHA256  x.wic'"):
+        image.verify_sha256(file)
+
+
+def build(folder: Path, board: Board, rootfs: str = ".rootfs", age: int = 0, ending: str = ".tegraflash.zip") -> Path:
+    """An image in a build directory, made ``age`` seconds ago."""
+    file = folder / "deploy/images" / board.machine / f"wr-nvidia-k8s-image-{board.machine}{rootfs}{ending}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    os.utime(file, (10**9 - age, 10**9 - age))
+    return file
+
+
+def test_the_newest_image_of_the_builds_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KAS_BUILD_DIR", raising=False)
+    monkeypatch.setattr(image, "TOP", tmp_path / "checkout")
+    board = BOARDS["jetson-orin-nano"]
+    with pytest.raises(ImageMissing):
+        image.find("jetson-orin-nano", board)
+    of_checkout = build(tmp_path / "checkout/build/tmp", board)
+    build(tmp_path / "checkout/build/tmp", BOARDS["jetson-nano"])  # another board's
+    build(tmp_path / "checkout/build/tmp", board, rootfs="-initramfs")  # another image
+    assert image.find("jetson-orin-nano", board) == of_checkout
+    older = build(tmp_path / "build/tmp-glibc", board, age=2)
+    assert image.find("jetson-orin-nano", board) == older  # of here, however new the checkout's is
+    newer = build(tmp_path / "build/tmp", board, rootfs="", age=1)
+    assert image.find("jetson-orin-nano", board) == newer
+    newest = build(tmp_path / "build/tmp", board, ending=".tegraflash.tar.zst")
+    assert image.find("jetson-orin-nano", board) == newest
+    disk = build(tmp_path / "build/tmp", BOARDS["x86-64"], ending=".wic.gz")
+    assert image.find("x86-64", BOARDS["x86-64"]) == disk
+
+
+@pytest.mark.parametrize(
+    ("name", "mine"),
+    [
+        ("wr-nvidia-k8s-image-intel-x86-64.rootfs.wic", True),
+        ("wr-nvidia-k8s-image-intel-x86-64-20261128080000.wic.gz", True),
+        ("wr-nvidia-k8s-image-intel-x86-64-rt.rootfs.wic", False),
+        ("intel-x86-64.wic", False),
+    ],
+)
+def test_whose_disk_image_it_is_by_its_name(tmp_path: Path, name: str, mine: bool) -> None:
+    made, link = tmp_path / name, tmp_path / f"latest{''.join(Path(name).suffixes[-1:])}"
+    made.touch()
+    link.symlink_to(made)
+    for path in (made, link):
+        if mine:
+            image.check_wic_machine(path, BOARDS["x86-64"])
+        else:
+            with pytest.raises(ImageError, match="expected the machine intel-x86-64"):
+                image.check_wic_machine(path, BOARDS["x86-64"])
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_test_data_without_a_machine(tmp_path: Path, text: str) -> None:
+    made = tmp_path / "x-intel-x86-64.wic.gz"
+    made.touch()
+    (tmp_path / "x-intel-x86-64.testdata.json").write_text(text)
+    with pytest.raises(ImageError, match="expected MACHINE in "):
+        image.check_wic_machine(made, BOARDS["x86-64"])
+
+
+def test_an_image_that_may_not_be_read(place: Place) -> None:
+    made = make(place.folder / "image", ORIN, place.folder / "sys")
+    made.chmod(0)
+    result = place.flash(ORIN.board, "--image", made, "--dry-run", prefix=as_user(place))
+    assert result.code == 66
+    assert f"{made} is not: chmod a+r" in result.stderr

@@ -13,6 +13,9 @@ import pytest
 
 from flash.archives import BUILDS, ROOT_TEXT, called, make
 from flash.places import TOP, Place, need
+from wr_nvidia_k8s.flash import usb
+from wr_nvidia_k8s.flash.boards import BOARDS
+from wr_nvidia_k8s.flash.error import NoBoard
 
 ORIN = BUILDS["jetson-orin-nano"]
 
@@ -136,6 +139,25 @@ def test_of_two_boards_one_must_be_named(place: Place) -> None:
     assert place.flash(ORIN.board, "--image", image, "--yes", "--usb-instance", "5-5").code == 75
 
 
+def test_the_boards_on_usb(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By port, as the tools call them; the node is what an ordinary user needs a udev rule for."""
+    monkeypatch.setenv("SYSFS_PATH", str(place.folder / "sys"))
+    assert usb.devices() == []
+    place.plug("2-1.4", "7523")
+    place.plug("1-3", "7f21")
+    place.plug("1-1", "7523", vendor="0956")
+    (place.sysfs / "1-9").mkdir()  # one that is pulled out while we look
+    assert usb.devices() == [
+        usb.UsbDevice("1-3", "7f21", Path("/dev/bus/usb/001/007")),
+        usb.UsbDevice("2-1.4", "7523", Path("/dev/bus/usb/002/007")),
+    ]
+    assert usb.find("jetson-nano", BOARDS["jetson-nano"], None).port == "1-3"
+    with pytest.raises(NoBoard):  # there is one, which is not at this port
+        usb.find("jetson-nano", BOARDS["jetson-nano"], "2-1.4")
+    with pytest.raises(NoBoard):
+        usb.find("jetson-agx-orin", BOARDS["jetson-agx-orin"], None)
+
+
 @pytest.mark.parametrize(
     ("board", "method", "fails", "words"),
     [
@@ -158,6 +180,17 @@ def test_a_failed_script_is_told_with_what_to_do(place: Place, board: str, metho
     assert words in result.json["error"]
     (kept,) = result.left  # for its logs
     assert f"logs: {place.tmp / kept}" in result.stderr
+
+
+def test_the_unpacked_archive_is_kept_where_that_is_wanted(place: Place) -> None:
+    image = make(place.folder / "image", ORIN, place.folder / "sys")
+    place.plug("1-2", ORIN.product)
+    assert "rm -rf" not in place.flash(ORIN.board, "--image", image, "--keep", "--dry-run").stdout
+    result = place.flash(ORIN.board, "--image", image, "--yes", "--keep")
+    assert result.code == 0, result.stderr
+    (kept,) = result.left
+    assert f"the unpacked archive and its logs: {place.tmp / kept}\n" in result.stderr
+    assert (place.tmp / kept / "bsp_version").is_file()
 
 
 def test_ctrl_c_ends_it_and_keeps_the_logs(place: Place) -> None:
