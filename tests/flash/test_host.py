@@ -131,7 +131,7 @@ def test_room_for_the_archive_and_what_its_scripts_make_of_it(
     free = (2 * data + (512 << 20)) // 4096 - missing
     state = os.statvfs_result((1 << 20, 4096, 10 * free, 2 * free, free, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: state)
-    with contextlib.nullcontext() if enough else pytest.raises(HostError, match="expected 7.0 GB free"):
+    with contextlib.nullcontext() if enough else pytest.raises(HostError, match=r"expected 7\.0 GB free"):
         host.check_room(tmp_path, data)
 
 
