@@ -18,6 +18,7 @@ from flash.archives import BUILDS, called, make
 from flash.places import MIB, TOP, Loop, Place, need, run
 from flash.test_devices import target
 from wr_nvidia_k8s.flash import device, root
+from wr_nvidia_k8s.flash.error import StepFailed
 from wr_nvidia_k8s.flash.steps import Step
 
 Loops = Callable[..., Loop]
@@ -216,6 +217,31 @@ def test_a_serial_number_is_that_of_the_device_or_of_what_it_is_in(tmp_path: Pat
     assert root.serial(disk) == "AA11"
     (disk / file).write_text("its own\n")
     assert root.serial(disk) == "its own"
+
+
+def test_what_root_gives_back_is_all_in_the_folder_and_nothing_else(tmp_path: Path) -> None:
+    """The archive's scripts may leave links: what they point to keeps its owner."""
+    if os.geteuid():
+        pytest.skip("other users' files: run as root")
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    (folder / "device-logs/deep").mkdir(parents=True)
+    outside.mkdir()
+    for file in (outside / "file", folder / "log", folder / "device-logs/deep/log"):
+        file.touch()
+    (folder / "link").symlink_to(outside / "file")
+    (folder / "device-logs/link").symlink_to(outside)
+    root.give_back(str(folder), 65534, 65533)
+    given = [path.lstat() for path in folder.rglob("*")]
+    assert {(state.st_uid, state.st_gid) for state in given} == {(65534, 65533)}
+    assert {path.lstat().st_uid for path in (tmp_path, outside, outside / "file")} == {0}
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 3", 3), ("kill -9 $$", 137)])
+def test_a_writer_that_fails_is_told_with_its_status(place: Place, loop: Loops, script: str, status: int) -> None:
+    """128 and the signal's number where one ended it, as in a shell: the kernel's for a lack of memory, say."""
+    words = rf"Write: sh failed \(status {status}\)"
+    with held(place, loop(8), script) as write, pytest.raises(StepFailed, match=words):
+        write()
 
 
 def test_a_card_is_refused_where_it_is_too_small(place: Place, loop: Loops) -> None:

@@ -58,6 +58,75 @@ def test_nothing_goes_on_writing(place: Place, loop: Loops, user: str, number: s
     assert (number == signal.SIGKILL) or "interrupted; what is on the target is incomplete" in said
 
 
+# Reads the image for ever; what it is told to write, it notes.
+READER = """#!/bin/bash
+if [ "${@: -1}" = /dev/null ]; then
+    echo "reading: $$" >&2
+    exec sleep 1000000
+fi
+echo "$@" >"$(dirname "$0")/written"
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_the_disk_image_is_verified(
+    place: Place, loop: Loops, number: signal.Signals, code: int
+) -> None:
+    """The disk is held by then, and stays as it was."""
+    need("bmaptool", "sgdisk", "mke2fs")
+    image = make_wic(place.folder / "image")
+    disk = loop(48)
+    before = disk.digest()
+    place.tool("bmaptool", READER)
+    command: list[str | Path] = [TOP / "scripts/flash", "x86-64", "--image", image, "--device", disk.path, "--yes"]
+    with subprocess.Popen(
+        command, env=place.environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if line.startswith("reading: "))
+        reader = os.pidfd_open(int(line.split()[1]))
+        process.send_signal(number)
+        said = process.stderr.read()
+        assert process.wait() == code, said
+    assert select.select([reader], [], [], 60)[0], "still running"
+    os.close(reader)
+    assert "interrupted; nothing was written" in said
+    assert "incomplete" not in said
+    assert not (place.tools / "written").exists()
+    assert disk.digest() == before
+
+
+# Writes once it is told to.
+WAITER = """#!/bin/bash
+[ "${@: -1}" != /dev/null ] || exit 0
+echo "waiting" >&2
+cat "$(dirname "$0")/go" >/dev/null
+echo written >"${@: -1}"
+"""
+
+
+def test_nohup_lets_it_go_on_where_the_terminal_goes(place: Place, loop: Loops) -> None:
+    """A terminal that goes away sends SIGHUP to all that runs on it."""
+    need("bmaptool", "sgdisk", "mke2fs")
+    image = make_wic(place.folder / "image")
+    disk = loop(48, noise=False)
+    place.tool("bmaptool", WAITER)
+    os.mkfifo(place.tools / "go")
+    command: list[str | Path] = ["nohup", TOP / "scripts/flash", "x86-64", "--image", image, "--device", disk.path]
+    with subprocess.Popen(
+        [*command, "--yes"], env=place.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        assert any(line == "waiting\n" for line in process.stderr)
+        os.killpg(process.pid, signal.SIGHUP)
+        (place.tools / "go").write_text("")
+        said = process.stderr.read()
+        assert process.wait() == 0, said
+    assert Path(disk.path).read_bytes().startswith(b"written\n")
+
+
 def test_a_signal_before_writing_leaves_nothing(place: Place) -> None:
     image = make(place.folder / "image", ORIN, place.folder / "sys")
     place.plug("1-2", ORIN.product)
