@@ -39,6 +39,8 @@ _LONGEST_STREAM_SECONDS = 60.0
 # While nobody answers: a twentieth of the time that has passed, so that a kubelet which takes long to listen is
 # found nearly at once, and one that never does costs nothing.
 _RETRY_FRACTION, _SHORTEST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 0.05, 0.002, 1.0
+# gRPC lets channels to one address share a connection: one to a kubelet that hangs would be its successor's.
+_CHANNEL_OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 _FIRST_REFUSAL_SECONDS, _LONGEST_REFUSAL_SECONDS = 1.0, 8.0
 
 
@@ -151,6 +153,7 @@ class Registrar:
             return call.done() and call.result()
         finally:
             call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
 
     def _registered(self, current: Meeting) -> None:
         logging.info("Registered device plugin for '%s' with Kubelet", self._name)
@@ -192,7 +195,7 @@ async def _register(path: Path, endpoint: str, name: str) -> bool:
     Raises RegistrationRefused with the kubelet's own words.
     """
     request = api.RegisterRequest(version=VERSION, endpoint=endpoint, resource_name=name, options=service.options())
-    async with grpc.aio.insecure_channel(target(path), options=[("grpc.enable_http_proxy", 0)]) as channel:
+    async with grpc.aio.insecure_channel(target(path), options=_CHANNEL_OPTIONS) as channel:
         try:
             await rpc.call(channel, rpc.REGISTRATION, "Register")(request, timeout=_CALL_SECONDS)
         except grpc.aio.AioRpcError as error:
