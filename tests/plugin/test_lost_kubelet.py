@@ -55,7 +55,9 @@ async def test_a_chmod_of_the_kubelets_socket_makes_no_new_kubelet(scratch: Path
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
         for mode in (0o600, 0o660, 0o755):
             kubelet.socket.chmod(mode)
-        # What comes after it in the folder has been seen, and so has it.
+            for number in range(5):  # calls that come after it are answered after it was seen
+                await kubelet.admit(f"pod-{number}", GPU)
+                kubelet.remove(f"pod-{number}")
         (kubelet.folder / "nvidia-gpu.sock").unlink()
         await plugin.wait_log("Registered device plugin", count=2)
         assert kubelet.registrations == 2, "the one for the socket that was removed, and none for a chmod"
