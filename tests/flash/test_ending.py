@@ -101,7 +101,7 @@ def test_a_signal_while_the_disk_image_is_verified(
 WAITER = """#!/bin/bash
 [ "${@: -1}" != /dev/null ] || exit 0
 echo "waiting" >&2
-cat "$(dirname "$0")/go" >/dev/null
+read -r <"$(dirname "$0")/go"
 echo written >"${@: -1}"
 """
 
@@ -113,6 +113,7 @@ def test_nohup_lets_it_go_on_where_the_terminal_goes(place: Place, loop: Loops) 
     disk = loop(48, noise=False)
     place.tool("bmaptool", WAITER)
     os.mkfifo(place.tools / "go")
+    go = os.open(place.tools / "go", os.O_RDWR)  # so that nobody waits for the other end
     command: list[str | Path] = ["nohup", TOP / "scripts/flash", "x86-64", "--image", image, "--device", disk.path]
     with subprocess.Popen(
         [*command, "--yes"], env=place.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -121,9 +122,10 @@ def test_nohup_lets_it_go_on_where_the_terminal_goes(place: Place, loop: Loops) 
         assert process.stderr is not None
         assert any(line == "waiting\n" for line in process.stderr)
         os.killpg(process.pid, signal.SIGHUP)
-        (place.tools / "go").write_text("")
+        os.write(go, b"\n")
         said = process.stderr.read()
         assert process.wait() == 0, said
+    os.close(go)
     assert Path(disk.path).read_bytes().startswith(b"written\n")
 
 
