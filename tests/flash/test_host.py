@@ -50,8 +50,9 @@ def test_missing_commands_are_named_with_their_packages(
 
 def test_what_an_archive_does_not_use_is_not_asked_for(place: Place) -> None:
     need("dtc", "fdtput")
-    result = flash(place, "jetson-nano", PATH=place.path_without("udisksctl", "udevadm", "cpp"))
+    result = flash(place, "jetson-nano", PATH=place.path_without("udisksctl", "udevadm", "cpp", "bmaptool"))
     assert result.code == 0, result.stderr
+    assert "bmaptool" not in result.stderr
 
 
 def test_clangs_cpp_is_refused(place: Place) -> None:

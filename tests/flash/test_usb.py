@@ -13,9 +13,11 @@ import pytest
 
 from flash.archives import BUILDS, ROOT_TEXT, called, make
 from flash.places import TOP, Place, need
-from wr_nvidia_k8s.flash import usb
+from wr_nvidia_k8s.commands.flash import parse
+from wr_nvidia_k8s.flash import device, usb
 from wr_nvidia_k8s.flash.boards import BOARDS
 from wr_nvidia_k8s.flash.error import NoBoard
+from wr_nvidia_k8s.flash.jetson import JetsonJob
 
 ORIN = BUILDS["jetson-orin-nano"]
 
@@ -36,6 +38,7 @@ def test_each_board_is_flashed_by_its_archives_own_script(place: Place, board: s
     facts = result.json
     assert (facts["ok"], facts["exit_code"], facts["error"]) == (True, 0, None)
     assert (facts["method"], facts["usb"], facts["machine"]) == (script, "1-2", build.machine)
+    assert (facts["device"], facts["root_device"]) == (None, build.root_device)
     assert facts["l4t"] == "R{}.{}.{}".format(*build.release)
     (call,) = called(image)
     assert call["script"] == (build.helper if script == "doflash.sh" else script)
@@ -82,6 +85,8 @@ def test_a_zst_archive(place: Place) -> None:
 def test_a_zip_archive_keeps_its_programs_executable(place: Place) -> None:
     image = make(place.folder / "image", ORIN, place.folder / "sys", package="zip")
     place.plug("1-2", ORIN.product)
+    steps = place.flash(ORIN.board, "--image", image, "--dry-run", "--json").json["steps"]
+    assert f'unzip -q {image} -d "$DIR"' in steps[0]["command"]
     result = place.flash(ORIN.board, "--image", image, "--yes")
     assert result.code == 0, result.stderr
     assert called(image)[0]["root_image"] == ROOT_TEXT.decode()
@@ -90,6 +95,8 @@ def test_a_zip_archive_keeps_its_programs_executable(place: Place) -> None:
 def test_boot_firmware_only(place: Place) -> None:
     image = make(place.folder / "image", ORIN, place.folder / "sys")
     place.plug("1-2", ORIN.product)
+    planned = place.flash(ORIN.board, "--image", image, "--dry-run", "--boot-firmware-only")
+    assert "Write the boot firmware of 0955:7523 at 1-2 " in planned.stdout
     result = place.flash(ORIN.board, "--image", image, "--yes", "--boot-firmware-only")
     assert result.code == 0, result.stderr
     assert called(image)[0]["arguments"][-3:] == ["--spi-only", "--usb-instance", "1-2"]  # type: ignore[index]
@@ -301,6 +308,26 @@ def test_an_ordinary_user_is_told_of_root_before(place: Place) -> None:
     without = place.flash(ORIN.board, "--image", image, "--dry-run", prefix=as_user(place))
     assert without.code == 69
     assert "sudo" in without.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "udev_rule", "asks"),
+    [("doflash.sh", True, False), ("doflash.sh", False, True), ("initrd-flash", True, True)],
+)
+def test_a_udev_rule_spares_doflash_root(
+    place: Place, monkeypatch: pytest.MonkeyPatch, method: str, udev_rule: bool, asks: bool
+) -> None:
+    """initrd-flash also writes the drive that the board then offers, which needs root all the same."""
+    build = BUILDS["jetson-nano"]
+    image = make(place.folder / "image", build, place.folder / "sys")
+    place.plug("1-2", build.product)
+    for name, value in place.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(device, "writable", lambda path: udev_rule and path == Path("/dev/bus/usb/001/007"))
+    job = JetsonJob(parse(["jetson-nano", "--image", str(image), "--method", method]))
+    title, command = job.plan()[1]
+    assert ("sudo -- " in command, title.endswith(", as root")) == (asks, asks)
 
 
 def test_options_for_usb_do_not_go_with_a_device(place: Place) -> None:
