@@ -58,6 +58,42 @@ def test_nothing_goes_on_writing(place: Place, loop: Loops, user: str, number: s
     assert (number == signal.SIGKILL) or "interrupted; what is on the target is incomplete" in said
 
 
+# Says that it was asked to end, and does not before it is told to.
+STUBBORN = """#!/bin/bash
+[ "${@: -1}" != /dev/null ] || exit 0
+trap 'echo asked >&2' INT
+echo writing >&2
+while :; do sleep 0.1; done
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [(signal.SIGINT, signal.SIGINT, 130), (signal.SIGINT, signal.SIGHUP, 130), (signal.SIGTERM, signal.SIGTERM, 143)],
+)
+def test_a_second_signal_changes_nothing(
+    place: Place, loop: Loops, first: signal.Signals, second: signal.Signals, code: int
+) -> None:
+    """Who presses Ctrl-C twice is not told that nothing was written."""
+    need("bmaptool", "sgdisk", "mke2fs")
+    image = make_wic(place.folder / "image")
+    disk = loop(48, noise=False)
+    place.tool("bmaptool", STUBBORN)
+    command: list[str | Path] = [TOP / "scripts/flash", "x86-64", "--image", image, "--device", disk.path, "--yes"]
+    with subprocess.Popen(
+        command, env=place.environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for words, number in (("writing\n", first), ("asked\n", second)):
+            assert any(line == words for line in process.stderr)
+            process.send_signal(number)
+        said = process.stderr.read()
+        assert process.wait() == code, said
+    assert "interrupted; what is on the target is incomplete" in said
+    assert "Traceback" not in said
+
+
 # Reads the image for ever; what it is told to write, it notes.
 READER = """#!/bin/bash
 if [ "${@: -1}" = /dev/null ]; then

@@ -22,6 +22,7 @@ from wr_nvidia_k8s.flash.job import Job
 from wr_nvidia_k8s.flash.tegra import DOFLASH, INITRD_FLASH
 from wr_nvidia_k8s.flash.wic import WicJob
 
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EPILOG = f"""\
 what is written:
   a Jetson's storage, over USB in recovery mode       scripts/flash BOARD
@@ -105,8 +106,9 @@ def say(text: str) -> None:
 
 
 def interrupt(number: int, _frame: object) -> None:
-    """As Ctrl-C does: what was started ends, what was unpacked goes. A second signal does not stop that halfway."""
-    signal.signal(number, signal.SIG_IGN)
+    """What was started ends, what was unpacked goes. A second signal does not stop that halfway."""
+    for each in _ENDS:
+        signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt(number)
 
 
@@ -116,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     code: int = 0
     message: str | None = None
-    for reason in (signal.SIGTERM, signal.SIGHUP):
+    for reason in _ENDS:
         if signal.getsignal(reason) != signal.SIG_IGN:  # nohup(1) has SIGHUP ignored
             signal.signal(reason, interrupt)
     try:
