@@ -44,7 +44,7 @@ def test_without_a_mirror_it_says_so_and_changes_nothing(tmp_path: Path) -> None
     output = tmp_path / "output"
     command = [str(COMMAND), "--arch", "amd64", "--output", str(output)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == os.EX_UNAVAILABLE
     assert "expected a Debian mirror to be reachable" in done.stderr
     assert not output.exists()
     assert "Traceback" not in done.stderr

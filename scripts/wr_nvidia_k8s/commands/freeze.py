@@ -21,7 +21,7 @@ def main() -> int:
         description="Freeze the device plugin with PyInstaller from Debian's Python.",
         epilog="The first run fetches packages (a few minutes at most); later ones reuse them from "
         "${XDG_CACHE_HOME:-~/.cache}/wr-nvidia-k8s/freeze. Exit status: 0 frozen and verified, 1 not, 2 wrong usage, "
-        "69 a Debian package is missing and cannot be installed, 73 the output folder cannot be used, 130 interrupted.",
+        "69 a Debian package cannot be had, 73 the output folder cannot be used, 130 interrupted.",
     )
     parser.add_argument("--arch", choices=sorted(ARCHES), required=True, help="the architecture to freeze for")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help=f"folder to create {NAME}/ in")
