@@ -246,6 +246,11 @@ def test_the_dry_run_without_an_image_looks_at_the_rest(place: Place, loop: Loop
     for words in ("1. expected an image file", "2. expected these on PATH, found none: bmaptool",
                   "3. expected a block device"):  # fmt: skip
         assert words in result.stderr
+    archive = place.folder / "none.tegraflash.zip"
+    card = place.flash(ORIN.board, "--image", archive, "--device", "/dev/null", "--dry-run")
+    assert card.code == 66
+    for words in ("1. expected an image file", "2. expected a block device"):
+        assert words in card.stderr
     image = place.folder / "image/x-intel-x86-64.wic"
     image.parent.mkdir()
     image.write_bytes(b"x")

@@ -165,6 +165,8 @@ def test_the_boards_on_usb(place: Place, monkeypatch: pytest.MonkeyPatch) -> Non
         usb.find("jetson-nano", BOARDS["jetson-nano"], "2-1.4")
     with pytest.raises(NoBoard):
         usb.find("jetson-agx-orin", BOARDS["jetson-agx-orin"], None)
+    monkeypatch.delenv("SYSFS_PATH")
+    assert all(Path("/sys/bus/usb/devices", found.port).exists() for found in usb.devices())
 
 
 @pytest.mark.parametrize(
