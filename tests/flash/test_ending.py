@@ -232,6 +232,10 @@ def test_the_dry_run_looks_at_all_without_a_board(place: Place) -> None:
     for number, words in enumerate(["expected the SHA-256", "expected these on PATH, found none: dtc, udisksctl",
                                     "expected 0955:7523"], 1):  # fmt: skip
         assert f"\n{number}. {words}" in error
+    nano = make(place.folder / "nano", BUILDS["jetson-nano"], place.folder / "sys")  # by doflash.sh
+    result = place.flash("jetson-nano", "--image", nano, "--dry-run")
+    assert result.code == 69
+    assert "expected 0955:7f21" in result.stderr
     # Only a dry run goes on: the board is quickly known, the archive is not.
     real = place.flash(ORIN.board, "--image", image, "--yes")
     assert real.code == 75

@@ -40,7 +40,7 @@ def test_the_facts_of_an_archive() -> None:
     assert (found.machine, found.chip, found.l4t, found.root_device) == (ORIN.machine, "0x23", "R36.5.0", "mmcblk1")
     assert (found.external, found.root_image) == (False, "root.ext4")
     assert found.card_bytes() == (8 + (4 + 1) + 2) << 20
-    without = tegra.package(contents(env=None), IMAGE, ORIN)  # doflash.sh says it all
+    without = tegra.package(contents(env=None, flashvars=None), IMAGE, ORIN)  # doflash.sh says it all
     assert (without.machine, without.root_image, without.root_device) == (ORIN.machine, "root.ext4", "")
 
 

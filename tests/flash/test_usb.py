@@ -315,11 +315,12 @@ def test_an_ordinary_user_is_told_of_root_before(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "udev_rule", "asks"),
-    [("doflash.sh", True, False), ("doflash.sh", False, True), ("initrd-flash", True, True)],
+    ("uid", "method", "udev_rule", "asks"),
+    [(1000, "doflash.sh", True, False), (1000, "doflash.sh", False, True), (1000, "initrd-flash", True, True),
+     (0, "doflash.sh", False, False), (0, "initrd-flash", True, False)],
 )
 def test_a_udev_rule_spares_doflash_root(
-    place: Place, monkeypatch: pytest.MonkeyPatch, method: str, udev_rule: bool, asks: bool
+    place: Place, monkeypatch: pytest.MonkeyPatch, uid: int, method: str, udev_rule: bool, asks: bool
 ) -> None:
     """initrd-flash also writes the drive that the board then offers, which needs root all the same."""
     build = BUILDS["jetson-nano"]
@@ -327,7 +328,7 @@ def test_a_udev_rule_spares_doflash_root(
     place.plug("1-2", build.product)
     for name, value in place.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
     monkeypatch.setattr(device, "writable", lambda path: udev_rule and path == Path("/dev/bus/usb/001/007"))
     job = JetsonJob(parse(["jetson-nano", "--image", str(image), "--method", method]))
     title, command = job.plan()[1]

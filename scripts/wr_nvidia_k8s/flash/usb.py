@@ -36,8 +36,7 @@ def devices() -> list[UsbDevice]:
     """All devices of NVIDIA's, by port."""
     found = []
     for folder in sorted((Path(os.environ.get("SYSFS_PATH") or "/sys") / "bus/usb/devices").glob("*-*")):
-        # Interfaces have a colon in their names. A device may go while we look.
-        if ":" in folder.name or _read(folder / "idVendor") != NVIDIA:
+        if _read(folder / "idVendor") != NVIDIA:  # an interface has none, nor a device that goes while we look
             continue
         bus, number = _read(folder / "busnum"), _read(folder / "devnum")
         node = Path("/dev/bus/usb") / bus.zfill(3) / number.zfill(3)
