@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,35 @@ def test_nothing_goes_on_writing(place: Place, loop: Loops, user: str, number: s
     assert (number == signal.SIGKILL) or "interrupted; what is on the target is incomplete" in said
 
 
+@contextlib.contextmanager
+def flashing(place: Place, loop: Loops, tool: str, *prefix: str) -> Iterator[tuple[subprocess.Popen[str], Loop]]:
+    """The command while it writes a disk, with a stand-in for bmaptool; what it says is read from its stderr."""
+    need("bmaptool", "sgdisk", "mke2fs")
+    image = make_wic(place.folder / "image")
+    disk = loop(48, noise=False)
+    place.tool("bmaptool", tool)
+    command: list[str | Path] = [*prefix, TOP / "scripts/flash", "x86-64", "--image", image, "--device", disk.path]
+    with subprocess.Popen(
+        [*command, "--yes"], env=place.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
+        yield process, disk
+
+
+def line_with(process: subprocess.Popen[str], words: str) -> str:
+    """The next line on its stderr that begins so."""
+    assert process.stderr is not None
+    return next(line for line in process.stderr if line.startswith(words))
+
+
+def rest(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code, and what is said up to the end."""
+    assert process.stderr is not None
+    said = process.stderr.read()
+    return process.wait(), said
+
+
 # Says that it was asked to end, and does not before it is told to.
 STUBBORN = """#!/bin/bash
 [ "${@: -1}" != /dev/null ] || exit 0
@@ -75,23 +105,32 @@ def test_a_second_signal_changes_nothing(
     place: Place, loop: Loops, first: signal.Signals, second: signal.Signals, code: int
 ) -> None:
     """Who presses Ctrl-C twice is not told that nothing was written."""
-    need("bmaptool", "sgdisk", "mke2fs")
-    image = make_wic(place.folder / "image")
-    disk = loop(48, noise=False)
-    place.tool("bmaptool", STUBBORN)
-    command: list[str | Path] = [TOP / "scripts/flash", "x86-64", "--image", image, "--device", disk.path, "--yes"]
-    with subprocess.Popen(
-        command, env=place.environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        for words, number in (("writing\n", first), ("asked\n", second)):
-            assert any(line == words for line in process.stderr)
+    with flashing(place, loop, STUBBORN) as (process, _):
+        for words, number in (("writing", first), ("asked", second)):
+            line_with(process, words)
             process.send_signal(number)
-        said = process.stderr.read()
-        assert process.wait() == code, said
+        found, said = rest(process)
+    assert found == code, said
     assert "interrupted; what is on the target is incomplete" in said
     assert "Traceback" not in said
+
+
+# Takes its time to clean up after Ctrl-C, as bmaptool does.
+CLEANER = """#!/bin/bash
+[ "${@: -1}" != /dev/null ] || exit 0
+trap 'sleep 0.5; echo cleaned >&2; exit 1' INT
+echo writing >&2
+while :; do sleep 0.1; done
+"""
+
+
+def test_what_writes_may_clean_up(place: Place, loop: Loops) -> None:
+    with flashing(place, loop, CLEANER) as (process, _):
+        line_with(process, "writing")
+        process.terminate()
+        code, said = rest(process)
+    assert code == 143, said
+    assert "cleaned\n" in said
 
 
 # Reads the image for ever; what it is told to write, it notes.
@@ -109,34 +148,23 @@ def test_a_signal_while_the_disk_image_is_verified(
     place: Place, loop: Loops, number: signal.Signals, code: int
 ) -> None:
     """The disk is held by then, and stays as it was."""
-    need("bmaptool", "sgdisk", "mke2fs")
-    image = make_wic(place.folder / "image")
-    disk = loop(48)
-    before = disk.digest()
-    place.tool("bmaptool", READER)
-    command: list[str | Path] = [TOP / "scripts/flash", "x86-64", "--image", image, "--device", disk.path, "--yes"]
-    with subprocess.Popen(
-        command, env=place.environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        line = next(line for line in process.stderr if line.startswith("reading: "))
-        reader = os.pidfd_open(int(line.split()[1]))
+    with flashing(place, loop, READER) as (process, disk):
+        reader = os.pidfd_open(int(line_with(process, "reading: ").split()[1]))
         process.send_signal(number)
-        said = process.stderr.read()
-        assert process.wait() == code, said
+        found, said = rest(process)
+    assert found == code, said
     assert select.select([reader], [], [], 60)[0], "still running"
     os.close(reader)
     assert "interrupted; nothing was written" in said
     assert "incomplete" not in said
     assert not (place.tools / "written").exists()
-    assert disk.digest() == before
+    assert not any(Path(disk.path).read_bytes())
 
 
 # Writes once it is told to.
 WAITER = """#!/bin/bash
 [ "${@: -1}" != /dev/null ] || exit 0
-echo "waiting" >&2
+echo waiting >&2
 read -r <"$(dirname "$0")/go"
 echo written >"${@: -1}"
 """
@@ -144,24 +172,15 @@ echo written >"${@: -1}"
 
 def test_nohup_lets_it_go_on_where_the_terminal_goes(place: Place, loop: Loops) -> None:
     """A terminal that goes away sends SIGHUP to all that runs on it."""
-    need("bmaptool", "sgdisk", "mke2fs")
-    image = make_wic(place.folder / "image")
-    disk = loop(48, noise=False)
-    place.tool("bmaptool", WAITER)
     os.mkfifo(place.tools / "go")
     go = os.open(place.tools / "go", os.O_RDWR)  # so that nobody waits for the other end
-    command: list[str | Path] = ["nohup", TOP / "scripts/flash", "x86-64", "--image", image, "--device", disk.path]
-    with subprocess.Popen(
-        [*command, "--yes"], env=place.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        assert any(line == "waiting\n" for line in process.stderr)
+    with flashing(place, loop, WAITER, "nohup") as (process, disk):
+        line_with(process, "waiting")
         os.killpg(process.pid, signal.SIGHUP)
         os.write(go, b"\n")
-        said = process.stderr.read()
-        assert process.wait() == 0, said
+        code, said = rest(process)
     os.close(go)
+    assert code == 0, said
     assert Path(disk.path).read_bytes().startswith(b"written\n")
 
 

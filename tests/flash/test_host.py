@@ -143,6 +143,13 @@ def test_folders_for_administration_are_searched_too(monkeypatch: pytest.MonkeyP
     assert host.path() == "/usr/local/sbin:/usr/sbin:/sbin"
 
 
+def test_where_archives_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    assert host.scratch() == Path("/tmp")
+    monkeypatch.setenv("TMPDIR", "/large")
+    assert host.scratch() == Path("/large")
+
+
 @pytest.mark.parametrize(
     ("image", "tools"),
     [("x.wic", []), ("x.wic.gz", ["gzip"]), ("x.wic.bz2", ["bzip2"]), ("x.wic.xz", ["xz"]), ("x.wic.zst", ["zstd"])],
