@@ -143,6 +143,15 @@ def test_folders_for_administration_are_searched_too(monkeypatch: pytest.MonkeyP
     assert host.path() == "/usr/local/sbin:/usr/sbin:/sbin"
 
 
+def test_sudo_and_yaml_only_where_they_are_wanted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.tool("python3", "#!/bin/sh\nexit 1\n")
+    (place.tools / "sudo").unlink(missing_ok=True)
+    monkeypatch.setattr(host, "path", lambda: str(place.tools))
+    host.check_commands(["udevadm"], sudo=False)
+    with pytest.raises(HostError, match=r"apt-get install sudo python3-yaml$"):
+        host.check_commands(["udevadm"], sudo=True, yaml=True)
+
+
 def test_where_archives_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TMPDIR", raising=False)
     assert host.scratch() == Path("/tmp")

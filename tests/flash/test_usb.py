@@ -335,7 +335,18 @@ def test_a_udev_rule_spares_doflash_root(
     assert ("sudo -- " in command, title.endswith(", as root")) == (asks, asks)
 
 
-def test_options_for_usb_do_not_go_with_a_device(place: Place) -> None:
-    assert place.flash("jetson-nano", "--device", "/dev/null", "--usb-instance", "1-2").code == 2
-    assert place.flash("x86-64", "--method", "doflash.sh").code == 2
-    assert place.flash("jetson-tx1").code == 2
+@pytest.mark.parametrize(
+    "arguments",
+    [("jetson-nano", "--device", "/dev/null", "--usb-instance=1-2"),
+     ("jetson-nano", "--device", "/dev/null", "--boot-firmware-only"), ("x86-64", "--method=doflash.sh")],
+)  # fmt: skip
+def test_options_for_usb_do_not_go_with_a_device(place: Place, arguments: tuple[str, ...]) -> None:
+    result = place.flash(*arguments, "--yes")
+    assert result.code == 2
+    assert f"{arguments[-1].partition('=')[0]} is for flashing over USB" in result.stderr
+
+
+def test_an_unknown_board(place: Place) -> None:
+    result = place.flash("jetson-tx1", "--yes")
+    assert result.code == 2
+    assert "jetson-orin-nano" in result.stderr
