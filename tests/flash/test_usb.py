@@ -115,9 +115,10 @@ def test_doflash_is_refused_for_a_root_file_system_on_nvme(place: Place) -> None
     build = BUILDS["jetson-orin-nano-nvme"]
     image = make(place.folder / "image", build, place.folder / "sys")
     place.plug("1-2", build.product)
-    result = place.flash(build.board, "--image", image, "--yes", "--method", "doflash.sh")
-    assert (result.code, called(image)) == (2, [])
-    assert "nvme0n1" in result.stderr
+    for how in ("--yes", "--dry-run"):
+        result = place.flash(build.board, "--image", image, how, "--method", "doflash.sh")
+        assert (result.code, called(image)) == (2, [])
+        assert "nvme0n1" in result.stderr
 
 
 def test_without_a_board_it_says_how_to_enter_recovery_mode(place: Place) -> None:
