@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +121,11 @@ def run(*command: str | Path) -> str:
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     return subprocess.run(command, env={**os.environ, "PATH": path}, check=True, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL, text=True).stdout  # fmt: skip
+
+
+def in_foreground() -> None:
+    """A preexec_fn: Ctrl-C ends the program, also where the tests themselves run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def need(*commands: str) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from flash.archives import BUILDS, called, make
 from flash.disks import make_wic
-from flash.places import TOP, Loop, Place, need
+from flash.places import TOP, Loop, Place, in_foreground, need
 from flash.test_usb import as_user
 
 Loops = Callable[..., Loop]
@@ -45,7 +45,7 @@ def test_nothing_goes_on_writing(place: Place, loop: Loops, user: str, number: s
     command: list[str | Path] = [*prefix, TOP / "scripts/flash", "x86-64", "--image", image, "--device", disk.path]
     with subprocess.Popen(
         [*command, "--yes"], env=place.environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, cwd=place.folder,
+        start_new_session=True, cwd=place.folder, preexec_fn=in_foreground,
     ) as process:  # fmt: skip
         assert process.stderr is not None
         line = next(line for line in process.stderr if line.startswith("writing: "))
@@ -69,8 +69,7 @@ def flashing(place: Place, loop: Loops, tool: str, *prefix: str) -> Iterator[tup
     command: list[str | Path] = [*prefix, TOP / "scripts/flash", "x86-64", "--image", image, "--device", disk.path]
     with subprocess.Popen(
         [*command, "--yes"], env=place.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=in_foreground,
     ) as process:  # fmt: skip
         yield process, disk
 

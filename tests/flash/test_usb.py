@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flash.archives import BUILDS, ROOT_TEXT, called, make
-from flash.places import TOP, Place, need
+from flash.places import TOP, Place, in_foreground, need
 from wr_nvidia_k8s.commands.flash import parse
 from wr_nvidia_k8s.flash import device, usb
 from wr_nvidia_k8s.flash.boards import BOARDS
@@ -211,7 +211,7 @@ def test_ctrl_c_ends_it_and_keeps_the_logs(place: Place) -> None:
     command: list[str | Path] = [TOP / "scripts/flash", ORIN.board, "--image", image, "--yes"]
     with subprocess.Popen(
         command, env=place.environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=in_foreground,
     ) as process:  # fmt: skip
         assert process.stderr is not None
         said = next(line for line in process.stderr if "Step 4" in line)
