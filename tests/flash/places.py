@@ -124,8 +124,9 @@ def run(*command: str | Path) -> str:
 
 
 def in_foreground() -> None:
-    """A preexec_fn: Ctrl-C ends the program, also where the tests themselves run in the background of a shell."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """A preexec_fn: Ctrl-C and a hang-up count, also where the tests run in a shell's background or under nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def need(*commands: str) -> None:
