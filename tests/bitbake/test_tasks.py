@@ -163,7 +163,11 @@ def test_plugin_package_has_the_service_and_its_configuration(root: Path, arch: 
     preset = (root / f"usr/lib/systemd/system-preset/98-{PLUGIN}.preset").read_text()
     assert preset == f"enable {PLUGIN}.service\n"
     assert (root / "usr/bin" / PLUGIN).resolve() == root / "usr/libexec" / PLUGIN / PLUGIN
-    outside = [name for name in files if not name.startswith((f"/usr/libexec/{PLUGIN}", "/etc", "/usr/lib/systemd"))]
+    limits = f"/usr/lib/sysctl.d/60-{PLUGIN}.conf"
+    assert limits in files
+    assert (root / limits.lstrip("/")).read_text() == (source / f"60-{PLUGIN}.conf").read_text()
+    ours = (f"/usr/libexec/{PLUGIN}", "/etc", "/usr/lib/systemd", "/usr/lib/sysctl.d")
+    outside = [name for name in files if not name.startswith(ours)]
     assert outside == ["/usr", "/usr/bin", f"/usr/bin/{PLUGIN}", "/usr/lib", "/usr/libexec"]
 
 
