@@ -25,6 +25,7 @@ CLASS = TOP / "meta-wr-nvidia-k8s" / "classes" / "pyinstaller.bbclass"
 _DIRECTORIES = {
     "bindir": "/usr/bin",
     "libexecdir": "/usr/libexec",
+    "nonarch_libdir": "/usr/lib",
     "sysconfdir": "/etc",
     "systemd_system_unitdir": "/usr/lib/systemd/system",
 }
