@@ -4,9 +4,9 @@
  * structure and codes are those of the NVML API reference; every call checks what it is given, as the
  * real one does, and refuses to work before nvmlInit and after nvmlShutdown.
  *
- * NVML_STANDIN_INIT: what nvmlInit returns; "hang", or -DHANG: it never does. NVML_STANDIN_COUNT: how many cards there are, at
- * most 3. NVML_STANDIN_NAME: the first one's name. NVML_STANDIN_LOST: a file that, while it is there, says which card
- * has fallen off its bus.
+ * NVML_STANDIN_INIT: what nvmlInit returns; "hang", or -DHANG: it says so on stderr and never does. -DTALKS: it writes
+ * to stdout. NVML_STANDIN_COUNT: how many cards there are, at most 3. NVML_STANDIN_NAME: the first one's name.
+ * NVML_STANDIN_LOST: a file that, while it is there, says which card has fallen off its bus.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,8 +67,14 @@ int nvmlInitWithFlags(unsigned flags)
 #else
 	const char *text = getenv("NVML_STANDIN_INIT");
 #endif
-	while (text && strcmp(text, "hang") == 0)
-		pause();
+	if (text && strcmp(text, "hang") == 0) {
+		fprintf(stderr, "process %d hangs\n", getpid());
+		for (;;)
+			pause();
+	}
+#ifdef TALKS
+	puts("the library talks");
+#endif
 	int code = text ? atoi(text) : SUCCESS;
 	initialized = code == SUCCESS && flags == 0;
 	return code;

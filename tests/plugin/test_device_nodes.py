@@ -52,6 +52,7 @@ async def test_wildcards_of_the_runtimes_lists_are_expanded(scratch: Path, kubel
         (board / "dev/dri").mkdir()
         for name in ("card0", "card1", "renderD128"):
             (board / "dev/dri" / name).touch()
+        (board / "dev/dri/card2").symlink_to("gone")  # a container with it would not start
         lists = board / "etc/nvidia-container-runtime/host-files-for-container.d/devices.csv"
         lists.write_text("dev, /dev/dri/card*\ndev, /dev/nvmap\n")
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)

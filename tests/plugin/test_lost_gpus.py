@@ -2,8 +2,12 @@
 """Drivers and cards that fail: what can be served is served, and what failed is told."""
 
 import asyncio
+import os
+import re
+import select
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -86,8 +90,29 @@ def test_a_gpu_that_is_no_longer_listed_stays_as_unhealthy() -> None:
 
 async def test_a_hung_driver_does_not_keep_it_from_ending(scratch: Path, card: Path) -> None:
     async with on(card, scratch, environ={"NVML_STANDIN_INIT": "hang"}) as plugin:
-        await plugin.wait_log("Retrieving plugins")
-        assert await plugin.end(signal.SIGTERM) == 0
+        await plugin.wait_log(r"process \d+ hangs")
+        worker = os.pidfd_open(int(re.findall(r"process (\d+) hangs", "\n".join(plugin.log))[0]))
+        plugin.process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(plugin.process.wait(), 30) == 0
+        assert select.select([worker], [], [], 10)[0], "the process that asked the driver is killed with it"
+        os.close(worker)
+
+
+def test_a_worker_that_nobody_kills_ends_by_itself(tmp_path: Path) -> None:
+    """As where the plugin itself was killed."""
+    nvml(tmp_path, "-DHANG")
+    library = str(tmp_path / "usr/lib64/libnvidia-ml.so.1")
+    ended = subprocess.run([sys.executable, "-m", "nvidia_device_plugin", "nvml-worker", library, "1"],
+                           env={"PYTHONPATH": str(SOURCE)}, capture_output=True, timeout=30)
+    assert ended.returncode == -signal.SIGALRM
+
+
+async def test_what_the_library_prints_does_not_hurt(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
+    shutil.rmtree(card / "usr")
+    nvml(card, "-DTALKS")
+    async with on(card, scratch) as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        await plugin.wait_log("the library talks")
 
 
 async def test_a_hung_driver_does_not_stop_what_is_served(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:

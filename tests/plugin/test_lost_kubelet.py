@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
-from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
+from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin, Resource
 from wr_nvidia_k8s.lab.plugin import SOURCE, jetson
 
 GPU = "nvidia.com/gpu"
@@ -164,6 +164,55 @@ def impatient(module: str, **constants: float) -> list[str]:
     lines = "".join(f"module.{name} = {value}; " for name, value in constants.items())
     return [sys.executable, "-c", f"import sys, nvidia_device_plugin.{module} as module; {lines}"
                                   "from nvidia_device_plugin.cli import main; sys.exit(main())"]
+
+
+class Deaf(KubeletStandin):
+    """A kubelet that registers whoever asks, and follows the list of devices only while `follows`."""
+
+    follows = True
+
+    async def _follow(self, resource: Resource) -> None:
+        if self.follows:
+            await super()._follow(resource)
+
+
+async def test_events_do_not_put_off_the_next_registration(scratch: Path) -> None:
+    kubelet = Deaf(scratch / "kubelet")
+    kubelet.follows = False
+    await kubelet.start()
+
+    async def stir() -> None:
+        while True:
+            (kubelet.folder / "other").touch()
+            (kubelet.folder / "other").unlink()
+            await asyncio.sleep(0.05)
+
+    async with jetson(scratch):
+        stirring = asyncio.create_task(stir())
+        await kubelet.wait_for(lambda: kubelet.registrations == 1)
+        kubelet.follows = True
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+        stirring.cancel()
+    await kubelet.stop()
+
+
+async def test_a_kubelet_that_does_not_follow_is_asked_again_soon_whatever_came_before(scratch: Path) -> None:
+    """The patience that grows with each registration is gone with the stream that answers it."""
+    kubelet = Deaf(scratch / "kubelet")
+    await kubelet.start()
+    command = impatient("kubelet.registrar", _STREAM_SECONDS=0.2, _LONGEST_STREAM_SECONDS=1e6)
+    async with jetson(scratch, command=command, environ={"PYTHONPATH": str(SOURCE)}) as plugin:
+        for _ in range(10):  # 0.2 s, doubled ten times, is longer than any wait of a test
+            await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+            await kubelet.restart()
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+        kubelet.follows, before = False, kubelet.registrations
+        await kubelet.restart()
+        await kubelet.wait_for(lambda: kubelet.registrations >= before + 2)
+        kubelet.follows = True
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+        assert plugin.process.returncode is None
+    await kubelet.stop()
 
 
 async def test_a_path_that_comes_to_mean_another_folder_is_noticed(scratch: Path) -> None:

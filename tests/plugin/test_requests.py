@@ -64,10 +64,12 @@ async def test_options_name_what_is_implemented(plugin: PluginProcess, kubelet: 
     ("Allocate", allocation(["0"], []), "container 1: expected at least one device, found none"),
     ("Allocate", allocation(), "expected at least one container"),
     ("GetPreferredAllocation", preference(["7"], [], 1), "unknown device '7'"),
+    ("GetPreferredAllocation", preference(["0", "0"], [], 2), "available devices: expected each device once"),
     ("GetPreferredAllocation", preference(["0"], ["7"], 1), "expected the devices to include (7)"),
     ("GetPreferredAllocation", preference(["0"], [], 2), "expected an allocation size from 1 to 1, found 2"),
     ("GetPreferredAllocation", preference(["0"], [], -1), "found -1"),
     ("PreStartContainer", api.PreStartContainerRequest(devices_ids=["7"]), "unknown device '7'"),
+    ("PreStartContainer", api.PreStartContainerRequest(devices_ids=["0", "0"]), "found '0' repeated"),
 ])
 async def test_a_bad_request_is_refused_by_name_and_changes_nothing(
         plugin: PluginProcess, kubelet: KubeletStandin, method: str, request_: object, words: str) -> None:

@@ -22,6 +22,7 @@ async def test_only_its_owner_may_use_it(scratch: Path, kubelet: KubeletStandin,
     async with jetson(scratch, command=command, environ=ENVIRON):
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
         assert (kubelet.folder / SOCKET).stat().st_mode & 0o7777 == 0o600
+        assert (kubelet.folder / ".nv").stat().st_mode & 0o7777 == 0o700, "where it is bound, before its mode is set"
 
 
 @pytest.fixture
