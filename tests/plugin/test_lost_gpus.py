@@ -11,10 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
+from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 from nvidia_device_plugin.model import Device, Inventory
-from plugin.calls import watched
+from plugin.calls import ask, watched
 from plugin.conftest import nvml
 from wr_nvidia_k8s.lab.jetson import lay_out
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
@@ -59,6 +61,10 @@ async def test_a_gpu_lost_later_becomes_unhealthy_and_recovers(scratch: Path, ca
         await plugin.wait_log(f"<3>GPU {UUIDS[2]} is unhealthy: NVML: GPU is lost")
         devices = await watched(kubelet.folder)
         assert [devices[name].health for name in UUIDS] == ["Healthy", "Healthy", "Unhealthy"]
+        # As a kubelet may that has not heard of it yet.
+        with pytest.raises(grpc.aio.AioRpcError, match="cannot be used: NVML: GPU is lost") as refusal:
+            await ask(kubelet.folder, "Allocate", api.AllocateRequest(container_requests=[{"devices_ids": UUIDS[1:]}]))
+        assert refusal.value.code() == grpc.StatusCode.INVALID_ARGUMENT
         lost.unlink()
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
         await plugin.wait_log(f"GPU {UUIDS[2]} is healthy again")
@@ -74,6 +80,20 @@ async def test_a_driver_that_stops_answering_takes_its_gpus_with_it(scratch: Pat
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 0)
         await plugin.wait_log("is healthy again|libnvidia-ml.so.1")
         library.with_name("away").rename(library)
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+
+
+async def test_a_look_that_fails_as_nobody_foresaw_ends_nothing(scratch: Path, card: Path,
+                                                               kubelet: KubeletStandin) -> None:
+    wrong = scratch / "wrong"
+    broken = ("import pathlib, nvidia_device_plugin.platforms.nvml as nvml; real = nvml.inventory; "
+              f"nvml.inventory = lambda *a, **b: 1 / 0 if pathlib.Path({str(wrong)!r}).exists() else real(*a, **b); ")
+    async with PluginProcess(scratch, "--driver-root", str(card), "--kubelet-socket", str(kubelet.socket),
+                             command=[*LOOKING[:2], broken + LOOKING[2]], environ={"PYTHONPATH": str(SOURCE)}):
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        wrong.touch()
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 0)
+        wrong.unlink()
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
 
 

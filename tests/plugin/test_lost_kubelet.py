@@ -15,7 +15,7 @@ import pytest
 
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin, Resource
-from wr_nvidia_k8s.lab.plugin import SOURCE, jetson
+from wr_nvidia_k8s.lab.plugin import SOURCE, PluginProcess, jetson
 
 GPU = "nvidia.com/gpu"
 
@@ -41,6 +41,12 @@ async def test_a_folder_that_is_wiped_at_every_moment_does_not_end_it(scratch: P
         await kubelet.stop()
 
 
+def watches(plugin: PluginProcess) -> int:
+    """How many of the user's inotify instances, of which Linux allows 128, the plugin has open."""
+    entries = Path(f"/proc/{plugin.process.pid}/fd").iterdir()
+    return sum(entry.resolve().name == "anon_inode:inotify" for entry in entries)
+
+
 async def test_a_stream_that_the_kubelet_ends_is_a_reason_to_register_again(scratch: Path,
                                                                             kubelet: KubeletStandin) -> None:
     async with jetson(scratch) as plugin:
@@ -61,6 +67,7 @@ async def test_a_chmod_of_the_kubelets_socket_makes_no_new_kubelet(scratch: Path
         (kubelet.folder / "nvidia-gpu.sock").unlink()
         await plugin.wait_log("Registered device plugin", count=2)
         assert kubelet.registrations == 2, "the one for the socket that was removed, and none for a chmod"
+        assert watches(plugin) == 1
 
 
 class Hung:
@@ -231,6 +238,7 @@ async def test_a_path_that_comes_to_mean_another_folder_is_noticed(scratch: Path
         await kubelet.start()
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
         await plugin.wait_log("has become another folder")
+        assert watches(plugin) == 1
         await kubelet.stop()
 
 

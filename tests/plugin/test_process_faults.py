@@ -41,6 +41,18 @@ async def test_a_manager_that_does_not_read_blocks_nothing(manager: socket.socke
     manager.close()
 
 
+async def test_a_manager_that_goes_away_takes_no_gpu_with_it(scratch: Path, kubelet: KubeletStandin,
+                                                             manager: socket.socket) -> None:
+    async with jetson(scratch, environ={"NOTIFY_SOCKET": str(scratch / "notify")}) as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+        manager.close()
+        await kubelet.stop()
+        kubelet.socket.unlink(missing_ok=True)
+        await plugin.wait_log("waiting for a kubelet")  # which is a new status
+        await kubelet.start()
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+
+
 async def test_a_status_in_any_script_is_sent(manager: socket.socket) -> None:
     notifier = Notifier({})
     notifier.ready("kubelet said: 拒否\n€")

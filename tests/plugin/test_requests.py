@@ -82,6 +82,13 @@ async def test_a_bad_request_is_refused_by_name_and_changes_nothing(
     assert (await kubelet.admit("pod", GPU)).envs["NVIDIA_VISIBLE_DEVICES"] == "0"
 
 
+async def test_an_unknown_device_is_refused_with_those_that_there_are(plugin: PluginProcess,
+                                                                      kubelet: KubeletStandin) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await ask(kubelet, "Allocate", allocation(["7"]))
+    assert (refusal.value.details() or "").endswith("unknown device '7'; there are: 0")
+
+
 async def test_bytes_that_are_no_request_do_not_hurt(plugin: PluginProcess, kubelet: KubeletStandin) -> None:
     async with grpc.aio.insecure_channel(f"unix:{kubelet.folder}/nvidia-gpu.sock") as channel:
         with pytest.raises(grpc.aio.AioRpcError):
