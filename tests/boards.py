@@ -7,8 +7,11 @@ import os
 # one and for whole dry runs.
 STANDS_FOR = {
     "jetson-agx-orin": "jetson-orin-nano",
+    "jetson-agx-orin-64gb": "jetson-orin-nano",
     "jetson-agx-xavier": "jetson-xavier-nx",
     "jetson-orin-nano-nvme": "jetson-orin-nano",
+    "jetson-orin-nx": "jetson-orin-nano",
+    "jetson-orin-nx-8gb": "jetson-orin-nano",
     "qemu-x86-64": "qemu-arm64",
 }
 ALL_IMAGES = os.environ.get("WR_NVIDIA_K8S_IMAGES") == "all"

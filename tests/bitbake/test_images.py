@@ -24,10 +24,13 @@ JETPACK5 = LTS24 | {"linux-tegra"}
 SIMULATED = LTS24 | {"linux-yocto", "simulated-jetson"}
 BOARDS = {
     "jetson-agx-orin": JETPACK6,
+    "jetson-agx-orin-64gb": JETPACK6,
     "jetson-agx-xavier": JETPACK5,
     "jetson-nano": NODE | {"docker", "linux-tegra", "nvidia-container-runtime"},
     "jetson-orin-nano": JETPACK6,
     "jetson-orin-nano-nvme": JETPACK6,
+    "jetson-orin-nx": JETPACK6,
+    "jetson-orin-nx-8gb": JETPACK6,
     "jetson-xavier-nx": JETPACK5,
     "qemu-arm64": SIMULATED,
     "qemu-x86-64": SIMULATED,

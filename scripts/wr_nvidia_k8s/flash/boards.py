@@ -33,6 +33,7 @@ _JUMPER = (
 )
 _ORIN_NANO = _JUMPER.format(pins=" (9 and 10 of J14)", port="USB-C")
 _BUTTON = "connect {port} to this machine, hold the middle button (force recovery), {action}, let the button go"
+_AGX_ORIN = _BUTTON.format(port="the USB-C port beside the 40-pin header", action="plug in the power supply")
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,10 @@ class Board:
 BOARDS = {
     "jetson-orin-nano": Board("jetson-orin-nano-devkit", "0x23", "7523", recovery=_ORIN_NANO),
     "jetson-orin-nano-nvme": Board("jetson-orin-nano-devkit-nvme", "0x23", "7523", recovery=_ORIN_NANO),
-    "jetson-agx-orin": Board(
-        "jetson-agx-orin-devkit", "0x23", "7023",
-        recovery=_BUTTON.format(port="the USB-C port beside the 40-pin header", action="plug in the power supply"),
-    ),
+    "jetson-orin-nx": Board("p3768-0000-p3767-0000", "0x23", "7323", recovery=_ORIN_NANO),
+    "jetson-orin-nx-8gb": Board("p3768-0000-p3767-0001", "0x23", "7423", recovery=_ORIN_NANO),
+    "jetson-agx-orin": Board("jetson-agx-orin-devkit", "0x23", "7023", recovery=_AGX_ORIN),
+    "jetson-agx-orin-64gb": Board("p3737-0000-p3701-0005", "0x23", "7023", recovery=_AGX_ORIN),
     "jetson-xavier-nx": Board(
         "jetson-xavier-nx-devkit", "0x19", "7e19", recovery=_JUMPER.format(pins="", port="micro-USB")
     ),
