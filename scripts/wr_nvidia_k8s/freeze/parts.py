@@ -194,8 +194,8 @@ def _make_plugin(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         source = Path(scratch) / "source"
         copy_plugin_sources(source)
-        # The environment, not --constraint, reaches the isolated build.
-        environment = {**pip_environment(), "PIP_CONSTRAINT": str(CONSTRAINTS)}
+        # The environment, not --constraint, reaches the isolated build. A path with a space would be taken for two.
+        environment = {**pip_environment(), "PIP_CONSTRAINT": CONSTRAINTS.as_uri()}
         pip = [python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
         run([*pip, "--target", folder, source], "building the plugin", env=environment)
 
