@@ -126,12 +126,14 @@ def test_without_a_board_it_says_how_to_enter_recovery_mode(place: Place) -> Non
     place.plug("1-1", "7523", vendor="1234")
     place.plug("1-4", "7020")  # a Jetson that runs Linux
     place.plug("1-5", "7323")  # another module
+    place.plug("1-7", "7223")  # one for which there is no image
     place.plug("1-6", "7f21")  # another board
     result = place.flash(ORIN.board, "--image", image, "--yes", "--json")
     assert (result.code, result.json["exit_code"], called(image)) == (75, 75, [])
     assert "expected 0955:7523 (Jetson Orin Nano 8GB) on USB" in result.stderr
     assert "0955:7020 at 1-4 (not a Jetson in recovery mode)" in result.stderr
-    assert "0955:7323 at 1-5 (Jetson Orin NX 16GB, for which kas/ has no image)" in result.stderr
+    assert "0955:7323 at 1-5 (Jetson Orin NX 16GB)\n" in result.stderr
+    assert "0955:7223 at 1-7 (Jetson AGX Orin 32GB module, for which kas/ has no image)" in result.stderr
     assert "0955:7f21 at 1-6 (Jetson Nano)\n" in result.stderr
     assert "FC REC" in result.stderr
     assert "1-1" not in result.stderr
