@@ -77,7 +77,10 @@ def codename() -> str:
         line.split("=", 1) for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines() if "=" in line
     )
     if release.get("ID", "").strip('"') != "debian":
-        raise DebianError(f"expected Debian in /etc/os-release, found ID={release.get('ID', 'nothing')}")
+        raise DebianError(
+            f"expected Debian, from whose packages this is made, found ID={release.get('ID', 'nothing')} in "
+            "/etc/os-release: run it on Debian 12, for instance in a container"
+        )
     return release["VERSION_CODENAME"].strip('"')
 
 
