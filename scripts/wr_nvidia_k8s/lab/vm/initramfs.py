@@ -27,10 +27,14 @@ for module in MODULES; do
     busybox insmod "$module"
 done
 mode=rw
+device=/dev/vda
 for word in $(busybox cat /proc/cmdline); do
-    case $word in ro | rw) mode=$word ;; esac
+    case $word in
+    ro | rw) mode=$word ;;
+    root=*) device=${word#root=} ;;
+    esac
 done
-busybox mount -t ext4 -o "$mode" /dev/vda /root
+busybox mount -t ext4 -o "$mode" "$device" /root
 busybox umount /proc
 busybox umount /sys
 busybox mount --move /dev /root/dev

@@ -66,19 +66,24 @@ class MachineError(UserError):
 
 
 class Machine:
-    """A machine that boots `kernel` and `initrd` from the file system `disk`; use as `async with`.
+    """A machine that boots `vmlinuz` and `initrd` of `folder` from `disk`; use as `async with`.
 
-    words: the kernel's command line. log: a file for the serial console. Afterwards the machine is gone.
+    words: the kernel's command line; without root= among them, the disk is a file system as a whole. log: a file for
+    the serial console. hardware: more options of qemu. Afterwards the machine is gone.
     Raises MachineError and AssemblyError.
     """
 
-    def __init__(self, emulator: Emulator, folder: Path, disk: Path, log: Path, words: Sequence[str]) -> None:
+    def __init__(
+        self, emulator: Emulator, folder: Path, disk: Path, log: Path, words: Sequence[str],
+        hardware: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.journal = Journal()
         self.emulator = emulator
         self._folder = folder
         self._disk = disk
         self._log = log
         self._words = words
+        self._extra = hardware
         self._numbers = itertools.count(1)
         # Emulation is some twenty times slower, and this machine may be busy.
         self._deadline = 120.0 if emulator.accelerated else 600.0
@@ -97,7 +102,7 @@ class Machine:
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
         for end in theirs:
             end.close()
-        journal, _ = await asyncio.open_unix_connection(sock=ours[0])
+        journal, self._journal_port = await asyncio.open_unix_connection(sock=ours[0])
         self._answers, self._commands = await asyncio.open_unix_connection(sock=ours[1])
         self._reader = asyncio.create_task(self._read_journal(journal))
         return self
@@ -107,7 +112,11 @@ class Machine:
             self._process.kill()
         await self._process.wait()
         await asyncio.gather(self._reader, return_exceptions=True)
-        self._commands.close()
+        for port in (self._journal_port, self._commands):
+            port.close()
+        await asyncio.gather(
+            *(port.wait_closed() for port in (self._journal_port, self._commands)), return_exceptions=True
+        )
 
     def _command(self, ports: Sequence[int]) -> list[str]:
         channels: list[str] = []
@@ -121,7 +130,7 @@ class Machine:
             "-kernel", str(self._folder / "vmlinuz"), "-initrd", str(self._folder / "initrd"),
             "-append", " ".join(words),
             "-drive", f"file={self._disk},format=raw,if=virtio,cache=unsafe",
-            "-device", "virtio-rng-pci", "-device", "virtio-serial-pci", *channels,
+            "-device", "virtio-rng-pci", "-device", "virtio-serial-pci", *channels, *self._extra,
         ]
 
     def _hardware(self, of_machine: str = "") -> list[str]:

@@ -21,6 +21,7 @@ PACKAGES = (
     *("base-files", "base-passwd", "bash", "coreutils", "grep", "libc-bin", "mount", "util-linux"),
     *("kmod", "systemd", "udev"),
     *("busybox-static",),  # for the initramfs
+    *("e2fsprogs", "fdisk", "systemd-timesyncd"),  # what units of ours call
     *(f"{_PYTHON}-minimal", f"lib{_PYTHON}-stdlib", "libstdc++6"),  # for the kubelet's stand-in
 )
 
