@@ -19,6 +19,13 @@ IMAGE_INSTALL += "\
     packagegroup-wr-nvidia-k8s \
 "
 
+# KiB of room for logs and container images where the file system cannot grow, on top of what local.conf says. On a Jetson
+# the file system is as large as its partition in either case.
+IMAGE_ROOTFS_EXTRA_SPACE:append = " + 1048576"
+
+# The BSP of PCs also asks for a live system, which cannot be had of a root file system of 4 GB or more (FAT).
+IMAGE_FSTYPES:remove = "live"
+
 # For scripts/flash, or sha256sum --check, wherever the image is copied to.
 write_checksums() {
     cd ${IMGDEPLOYDIR}
