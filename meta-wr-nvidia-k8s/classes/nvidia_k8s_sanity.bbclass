@@ -17,11 +17,21 @@ def nvidia_k8s_role_problem(d):
                 'role to agent' % url)
     return ''
 
+def nvidia_k8s_data_disk_problem(d):
+    """What is wrong with the disk for the state of Docker and Kubernetes; empty where nothing is."""
+    import re
+
+    disk = d.getVar('WR_NVIDIA_K8S_DATA_DISK') or ''
+    if not disk or re.fullmatch(r'(/dev/|(LABEL|UUID|PARTLABEL|PARTUUID)=)[A-Za-z0-9._:/-]+', disk):
+        return ''
+    return ('WR_NVIDIA_K8S_DATA_DISK: expected a disk or partition, such as /dev/nvme0n1 or LABEL=data, found "%s"'
+            % disk)
+
 def nvidia_k8s_setting_problems(d):
     """All that is wrong with the settings that come from the user."""
     import os
 
-    problems = [nvidia_k8s_role_problem(d)]
+    problems = [nvidia_k8s_role_problem(d), nvidia_k8s_data_disk_problem(d)]
     for name, exists, what in (
         ('WR_NVIDIA_K8S_PRELOAD_DIR', os.path.isdir, 'directory'),
         ('WR_NVIDIA_K8S_SSH_KEYS_FILE', os.path.isfile, 'file'),

@@ -26,7 +26,7 @@ from wr_nvidia_k8s.common.paths import TOP
 RECIPES = TOP / "recipes-containers"
 CONFIG = RECIPES / "k3s" / "k3s-config_1.0.bb"
 PRELOAD = RECIPES / "container-images-preload" / "container-images-preload_1.0.bb"
-PACKAGES = ["container-images-preload", "k3s-config", "k3s-node-labels"]
+PACKAGES = ["container-images-preload", "data-disk", "k3s-config", "k3s-node-labels"]
 SERVER = "https://10.1.2.3:6443"
 APP = "registry.example/app:1"
 
@@ -189,6 +189,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasks]:
     save(directory / "app.tar.gz", [APP])
     settings: dict[str, object] = {
         "WR_NVIDIA_K8S_PRELOAD_DIR": directory, "WR_NVIDIA_K8S_ROLE": "agent", "WR_NVIDIA_K8S_SERVER_URL": SERVER,
+        "WR_NVIDIA_K8S_DATA_DISK": "LABEL=data",
     }  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(task_build, "KasBuild", functools.partial(KasBuild, extra={"k3s": lines(settings)}))
@@ -223,7 +224,8 @@ def test_agents_package_knows_its_server_and_waits_for_its_token(packages: Tasks
     assert "enable k3s-agent.service" in (root / "usr/lib/systemd/system-preset/90-k3s-agent.preset").read_text()
     units = root / "usr/lib/systemd/system"
     assert (units / "k3s-agent.path").is_file()
-    assert {path.name for path in (units / "k3s-agent.service.d").iterdir()} == {"10-agent.conf", "10-docker.conf"}
+    drop_ins = {path.name for path in (units / "k3s-agent.service.d").iterdir()}
+    assert drop_ins == {"10-agent.conf", "10-docker.conf", "data-disk.conf"}
     (rpm,) = packages.rpms("k3s-config")
     query = ["rpm", "--query", "--package", str(rpm), "--configfiles"]
     assert subprocess.run(query, capture_output=True, text=True, check=True).stdout.split() == [
@@ -243,3 +245,11 @@ def test_service_is_enabled_and_starts_what_is_in_its_package(root: Path, name: 
         index = (root / arguments[0].lstrip("/") / "index").read_text()
         assert [line.split()[0] for line in index.splitlines()] == ["app.tar.gz", "k3s-airgap-images-amd64.tar.gz"]
         assert all((root / arguments[0].lstrip("/") / line.split()[0]).is_file() for line in index.splitlines())
+
+
+def test_data_disk_is_the_one_that_the_image_names(root: Path) -> None:
+    units = root / "usr/lib/systemd/system"
+    assert "What=/dev/disk/by-label/data\n" in (units / "data.mount").read_text()
+    assert "BindsTo=dev-disk-by\\x2dlabel-data.device\n" in (units / "data-disk.service").read_text()
+    assert "RequiresMountsFor=" in (units / "k3s-agent.service.d/data-disk.conf").read_text()
+    assert (root / "usr/libexec/data-disk").stat().st_mode & 0o777 == 0o755

@@ -32,6 +32,7 @@ BROKEN = {
 # Recipes whose tasks need more than this: scripts/check-image resolves them.
 ELSEWHERE = {
     "container-images-preload": "is made of the user's images: test_k3s.py has some",
+    "data-disk": "is made for the user's disk: test_k3s.py names one",
     "nvidia-container-toolkit": "is compiled with Go: tests/toolkit has one",
     "nvidia-driver-compute": "unpacks NVIDIA's driver",
     "nvidia-open-kernel-modules": "are compiled against a kernel",

@@ -73,5 +73,5 @@ def test_wrong_configuration_is_refused_with_what_kas_says() -> None:
 
 
 def test_what_is_the_users_comes_from_the_environment(board: dict[str, Any]) -> None:
-    names = ("PRELOAD_DIR", "SERVER_URL", "SSH_KEYS_FILE", "TOKEN_FILE")
+    names = ("DATA_DISK", "PRELOAD_DIR", "SERVER_URL", "SSH_KEYS_FILE", "TOKEN_FILE")
     assert board["env"] == {f"WR_NVIDIA_K8S_{name}": None for name in names}

@@ -74,6 +74,7 @@ def test_defaults_are_a_plain_server(tmp_path: Path) -> None:
         (["ROLE_AGENT"], {"MENU_TOKEN_FILE": "/token"}, 'WR_NVIDIA_K8S_TOKEN_FILE = "/token"'),
         ([], {"MENU_SSH_KEYS_FILE": "/keys"}, 'WR_NVIDIA_K8S_SSH_KEYS_FILE = "/keys"'),
         ([], {"MENU_PRELOAD_DIR": "/images"}, 'WR_NVIDIA_K8S_PRELOAD_DIR = "/images"'),
+        ([], {"MENU_DATA_DISK": "LABEL=data"}, 'WR_NVIDIA_K8S_DATA_DISK = "LABEL=data"'),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else None,
 )
