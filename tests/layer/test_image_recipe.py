@@ -30,3 +30,17 @@ def test_flash_finds_the_sum_of_every_kind_of_image(kind: str, tmp_path: Path) -
     image.write_bytes(b"damaged")
     with pytest.raises(ImageError, match="damaged"):
         verify_sha256(image)
+
+
+@pytest.mark.parametrize("epoch", ["1893456000", ""])
+def test_clock_starts_when_the_image_was_built(epoch: str, tmp_path: Path) -> None:
+    function = re.search(
+        r"^clock_epoch_install\(\) \{\n.*?^\}\n", (LAYER / "classes/clock_epoch.bbclass").read_text(), re.M | re.S
+    )
+    assert function
+    body = function[0].replace("${IMAGE_ROOTFS}", str(tmp_path)).replace("${nonarch_libdir}", "/usr/lib")
+    body = re.sub(r"\$\{@(.*?)\}", lambda match: epoch or match[1].rpartition(" or ")[2].strip("'"), body)
+    now = int(subprocess.run(["date", "+%s"], capture_output=True, text=True, check=True).stdout)
+    subprocess.run(["sh", "-euc", f"{body}\nclock_epoch_install"], check=True)
+    stamp = (tmp_path / "usr/lib/clock-epoch").stat().st_mtime
+    assert stamp == int(epoch) if epoch else stamp >= now

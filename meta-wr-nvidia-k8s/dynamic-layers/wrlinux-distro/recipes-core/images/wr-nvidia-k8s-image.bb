@@ -9,7 +9,7 @@ LICENSE = "MIT"
 # nooelint: oelint.file.requirenotfound - it is in the wrlinux-distro layer
 require recipes-base/images/wrlinux-image-small.bb
 
-inherit k3s_token ssh_keys
+inherit clock_epoch k3s_token ssh_keys
 
 # nooelint: oelint.vars.outofcontext - an image by what it requires
 IMAGE_FEATURES += "ssh-server-openssh"
