@@ -5,6 +5,9 @@ DESCRIPTION = "The name that Docker's own packages have. The releases build the 
 # What it depends on is built per tune.
 PACKAGE_ARCH = "${TUNE_PKGARCH}"
 
-inherit packagegroup
+inherit features_check packagegroup
+
+# kirkstone's meta-virtualization has a recipe of this name, which this one must not hide by being there.
+REQUIRED_DISTRO_FEATURES = "nvidia-k8s"
 
 RDEPENDS:${PN} = "docker"

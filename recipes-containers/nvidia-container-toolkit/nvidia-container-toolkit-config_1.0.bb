@@ -17,7 +17,7 @@ B = "${WORKDIR}/build"
 
 inherit features_check systemd
 
-REQUIRED_DISTRO_FEATURES = "systemd"
+REQUIRED_DISTRO_FEATURES = "nvidia-k8s systemd"
 
 # JetPack 4, by what it is built with: the container runtime 3.1.0 of meta-tegra.
 TOOLKIT_OLD = "${@bb.utils.contains('LAYERSERIES_CORENAMES', 'kirkstone', '1', '', d)}"

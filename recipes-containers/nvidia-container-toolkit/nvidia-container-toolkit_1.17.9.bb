@@ -48,8 +48,9 @@ inherit features_check go-mod
 
 CVE_PRODUCT = "nvidia:nvidia_container_toolkit nvidia:container_toolkit"
 
-# As runc, which it calls.
-REQUIRED_DISTRO_FEATURES = "virtualization"
+# virtualization as runc, which it calls. meta-tegra has a recipe of this name, with a configuration and a set-up that
+# this one does without: only who asks for this layer's node gets it.
+REQUIRED_DISTRO_FEATURES = "nvidia-k8s virtualization"
 
 GO_IMPORT = "github.com/NVIDIA/nvidia-container-toolkit"
 GO_INSTALL = "\

@@ -23,7 +23,7 @@ TOOLKIT = "nvidia-container-toolkit"
 OWN = TOP / "recipes-containers" / TOOLKIT
 # Of all recipes of the layers, those that could be chosen: a parse of seconds.
 FEW = r"""
-BBMASK += "/(?!(lib)?nvidia-container)[^/]*\.bb(append)?$"
+BBMASK += "/(?!(lib)?nvidia-container|docker)[^/]*\.bb(append)?$"
 BB_DANGLINGAPPENDS_WARNONLY = "1"
 """
 
@@ -43,7 +43,7 @@ def chosen(board: str, settings: str = "") -> dict[str, Any]:
         pytest.skip(f"layer trees {', '.join(missing)} in {kas.LAYERS}: lay them out, see CONTRIBUTING.md")
     build = KasBuild(cache.root() / "toolkit" / "chosen" / board, files, {"few": FEW, "settings": settings})
     script = Path(__file__).resolve().with_name("chosen_recipes.py")
-    names = [TOOLKIT, f"{TOOLKIT}-config", "nvidia-container-runtime"]
+    names = [TOOLKIT, f"{TOOLKIT}-config", "nvidia-container-runtime", "docker-ce"]
     libraries = '$(dirname "$(command -v bitbake)")/../lib'
     with build.popen(f"PYTHONPATH={libraries} python3 {script} {' '.join(names)}") as process:
         assert process.stdout is not None
@@ -76,6 +76,18 @@ def test_on_lts22_ours_steps_aside_for_the_boards_own(board: str) -> None:
     assert "/meta-tegra-jetpack4/" in recipes[TOOLKIT]["file"]
     assert recipes["nvidia-container-runtime"]["PV"] == "3.1.0"
     assert "nvidia-container-runtime" in recipes[f"{TOOLKIT}-config"]["RDEPENDS"]
+
+
+@pytest.mark.parametrize("board", [*boards("LTS24"), *boards("LTS22")])
+def test_who_does_not_ask_for_this_layers_node_gets_none_of_its_recipes(board: str) -> None:
+    """Other images of the same build keep meta-tegra's toolkit and meta-virtualization's docker-ce."""
+    recipes = chosen(board, 'DISTRO_FEATURES:remove = "nvidia-k8s"')
+    assert "nvidia-k8s" in recipes[f"{TOOLKIT}-config"]["skipped"]
+    for name, neighbour in (TOOLKIT, "meta-tegra"), ("docker-ce", "meta-virtualization"):
+        chosen_file = recipes[name].get("file")
+        assert chosen_file is None or f"/{neighbour}" in chosen_file
+    machine = kas.read([f"kas/{board}.yml"])["machine"]
+    assert (recipes[TOOLKIT]["skipped"] is None) == machine.startswith("jetson-")
 
 
 @pytest.mark.parametrize("board", boards("LTS22"))
