@@ -43,12 +43,13 @@ BOARDS = {
 
 # What a machine asks for: oe-core's packagegroup-core-boot has the essential part, packagegroup-machine-base the rest.
 ASKED = [f"MACHINE_{which}_{how}" for which in ("ESSENTIAL_EXTRA", "EXTRA") for how in ("RDEPENDS", "RRECOMMENDS")]
-# Of that, what a board is of no use without: its network, its fans, its power modes, NVML's kernel module.
+# Of that, what a board is of no use without: its network (a PC: the firmware of its network cards), its fans, its
+# power modes, NVML's kernel module.
 VITAL = {
     "jetson-nano": {"tegra-nvpmodel", "tegra-nvstartup"},
     "jetson-orin-nano": {"kernel-module-r8168", "nvidia-kernel-oot-display", "tegra-nvfancontrol", "tegra-nvpmodel"},
     "jetson-xavier-nx": {"tegra-nvfancontrol", "tegra-nvpmodel"},
-    "x86-64": {"linux-firmware"},
+    "x86-64": {"linux-firmware-bnx2-mips", "linux-firmware-ice"},
 }
 
 
