@@ -133,4 +133,4 @@ def has_what_its_machine_asks_for(board: str) -> None:
         wanted = set((found["variables"][name] or "").split()) - refused
         assert sorted(wanted - set(found["packages"][source])) == [], f"{board}: {name}"
     assert sorted(VITAL.get(board, set()) - set(found["packages"]["wr-nvidia-k8s-image"])) == []
-    assert {"grow-root", "k3s-time-sync"} <= set(found["packages"]["packagegroup-wr-nvidia-k8s"])
+    assert {"boot-settings", "grow-root", "k3s-time-sync"} <= set(found["packages"]["packagegroup-wr-nvidia-k8s"])

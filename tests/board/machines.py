@@ -81,8 +81,11 @@ class Build:
         if "[Install]" in text:
             self.units.append(name)
 
-    def image(self, size_mib: int) -> None:
-        """Write the image, as wic makes it, onto a disk of ``size_mib``: the partition table does not fill it."""
+    def image(self, size_mib: int, boot: dict[str, str] | None = None) -> None:
+        """Write the image, as wic makes it, onto a disk of ``size_mib``: the partition table does not fill it.
+
+        ``boot`` are files at the top of the EFI system partition, which else has no file system.
+        """
         host("systemctl", "--quiet", f"--root={self.tree}", "enable", *self.units)
         with self.disk.open("wb") as file:
             file.truncate((ROOT_START_MIB + ROOT_MIB + 1) * MIB)
@@ -95,7 +98,15 @@ class Build:
         offset = ["-E", f"offset={ROOT_START_MIB * MIB}"]
         own = [] if os.geteuid() == 0 else ["unshare", "--map-root-user"]
         host(*own, "mke2fs", "-q", "-F", "-t", "ext4", *offset, "-d", self.tree, self.disk, f"{ROOT_MIB}M")
+        if boot is not None:
+            host("mformat", "-i", f"{self.disk}@@{MIB}", "-T", str(16 * MIB // 512), "::")
+        for name, text in (boot or {}).items():
+            self.write_boot(name, text)
         os.truncate(self.disk, size_mib * MIB)
+
+    def write_boot(self, name: str, text: str) -> None:
+        """Write a file to the EFI system partition, as another computer does, with the machine switched off."""
+        subprocess.run(["mcopy", "-o", "-i", f"{self.disk}@@{MIB}", "-", f"::{name}"], input=text.encode(), check=True)
 
     def boot(
         self, life: Callable[[Machine], Awaitable[None]], hardware: Sequence[str] = (), words: Sequence[str] = ()
@@ -117,9 +128,10 @@ class Build:
 @contextmanager
 def building() -> Iterator[Build]:
     """A `Build` in a folder that is gone afterwards."""
-    missing = [tool for tool in (EMULATORS[ARCH].program, "sfdisk", "mke2fs", "sgdisk") if not shutil.which(tool)]
+    tools = (EMULATORS[ARCH].program, "sfdisk", "mke2fs", "sgdisk", "mcopy")
+    missing = [tool for tool in tools if not shutil.which(tool)]
     if missing:
-        pytest.skip(f"{', '.join(missing)}: apt-get install qemu-system-x86 fdisk e2fsprogs gdisk")
+        pytest.skip(f"{', '.join(missing)}: apt-get install qemu-system-x86 fdisk e2fsprogs gdisk mtools")
     base = root.get(ARCH)
     # On the cache's file system: the tree is made of links to it.
     work = cache.root() / "boot" / "work"

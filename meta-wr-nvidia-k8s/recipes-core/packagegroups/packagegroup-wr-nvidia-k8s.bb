@@ -15,6 +15,7 @@ WR_NVIDIA_K8S_DRIVER[simulated] = "simulated-jetson"
 WR_NVIDIA_K8S_DRIVER[tegra] = ""
 
 RDEPENDS:${PN} = " \
+    boot-settings \
     docker-ce \
     docker-daemon-config \
     grow-root \
