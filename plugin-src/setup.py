@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,13 +36,21 @@ def protoc_command() -> list[str]:
 
 
 def generate(output: Path) -> None:
-    """Write the message classes (and, where this protoc can, their type stubs) into the folder `output`."""
+    """Write the message classes (and, where this protoc can, their type stubs) into the folder `output`.
+
+    Each file is replaced as a whole, and only by another content: who imports them meanwhile sees one or the other.
+    """
     output.mkdir(parents=True, exist_ok=True)
-    command = [*protoc_command(), f"--proto_path={SOURCE / 'proto'}", f"--python_out={output}"]
-    source = str(SOURCE / "proto" / "deviceplugin_v1beta1.proto")
-    # --pyi_out came with protoc 3.20; the stubs serve type checkers only.
-    if subprocess.run([*command, f"--pyi_out={output}", source], stderr=subprocess.DEVNULL).returncode:
-        subprocess.run([*command, source], check=True)
+    with tempfile.TemporaryDirectory(prefix=".protoc-", dir=output) as scratch:
+        command = [*protoc_command(), f"--proto_path={SOURCE / 'proto'}", f"--python_out={scratch}"]
+        source = str(SOURCE / "proto" / "deviceplugin_v1beta1.proto")
+        # --pyi_out came with protoc 3.20; the stubs serve type checkers only.
+        if subprocess.run([*command, f"--pyi_out={scratch}", source], stderr=subprocess.DEVNULL).returncode:
+            subprocess.run([*command, source], check=True)
+        for made in Path(scratch).iterdir():
+            there = output / made.name
+            if not there.exists() or there.read_bytes() != made.read_bytes():
+                made.replace(there)
 
 
 class BuildPy(build_py):
