@@ -66,9 +66,10 @@ class Inventory:
                     if device.paths]
         return replace(self, devices=tuple(sorted(devices, key=lambda device: device.index)))
 
-    def failed(self, reason: str) -> Inventory:
+    def failed(self, fault: str, description: str) -> Inventory:
         """The same devices, none of which can be used."""
-        return replace(self, devices=tuple(replace(device, fault=reason) for device in self.devices))
+        return replace(self, description=description,
+                       devices=tuple(replace(device, fault=fault) for device in self.devices))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
 
 LIBRARY = Path(__file__).with_name("nvml_standin.c")
+# Looks at the GPUs again all the time.
+LOOKING = [sys.executable, "-c", "import sys, nvidia_device_plugin.daemon.process as process; "
+                                 "process.LOOK_SECONDS = 0.2; from nvidia_device_plugin.cli import main; "
+                                 "sys.exit(main())"]
 
 
 @pytest.fixture

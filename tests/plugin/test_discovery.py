@@ -10,10 +10,13 @@ import pytest
 
 from nvidia_device_plugin.errors import DiscoveryError
 from nvidia_device_plugin.platforms import tegra
+from plugin.conftest import LOOKING, nvml
+from wr_nvidia_k8s.common.paths import TOP
 from wr_nvidia_k8s.lab.jetson import BOARDS, lay_out
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
-from wr_nvidia_k8s.lab.plugin import PluginProcess, jetson
+from wr_nvidia_k8s.lab.plugin import SOURCE, PluginProcess, jetson
 
+CONFIG = TOP / "recipes-containers/nvidia-device-plugin/files/config.yaml"
 GPU = "nvidia.com/gpu"
 UUIDS = [f"GPU-{number}fef8089-4820-abfc-e83e-94318197576e" for number in range(3)]
 
@@ -70,6 +73,33 @@ async def test_it_waits_for_a_gpu_when_told_not_to_fail(scratch: Path, kubelet: 
         lay_out(scratch / "board")
         plugin.process.send_signal(signal.SIGHUP)
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
+
+
+TOLD = """\
+import logging, nvidia_device_plugin.daemon.process as process
+look_again = process._look_again
+async def told(*arguments):
+    found = await look_again(*arguments)
+    logging.info("looked")
+    return found
+process._look_again = told
+"""
+
+
+async def test_as_a_service_it_waits_for_a_driver_and_says_so_once(scratch: Path, kubelet: KubeletStandin) -> None:
+    """With the package's configuration: one that ends would be started again for ever, some lines each time."""
+    (scratch / "empty").mkdir()
+    async with PluginProcess(scratch, "--config-file", str(CONFIG), "--driver-root", str(scratch / "empty"),
+                             "--kubelet-socket", str(kubelet.socket), command=[*LOOKING[:2], TOLD + LOOKING[2]],
+                             environ={"PYTHONPATH": str(SOURCE)}) as plugin:
+        await plugin.wait_notified("READY=1\nSTATUS=no GPU found, looking again every .*: expected a Tegra system .* "
+                                   "or the NVIDIA driver .libnvidia-ml.so.1.")
+        await plugin.wait_log("looked$", count=5)
+        assert sum("expected a Tegra system" in line for line in plugin.log) == 1
+        nvml(scratch / "empty")
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        await plugin.wait_log("NVML devices detected: NVIDIA driver")
+        assert kubelet.registrations == 1
 
 
 def on_card(scratch: Path, card: Path, *flags: str, environ: dict[str, str] | None = None) -> PluginProcess:

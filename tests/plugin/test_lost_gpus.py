@@ -17,17 +17,13 @@ import pytest
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 from nvidia_device_plugin.model import Device, Inventory
 from plugin.calls import ask, watched
-from plugin.conftest import nvml
+from plugin.conftest import LOOKING, nvml
 from wr_nvidia_k8s.lab.jetson import lay_out
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
 from wr_nvidia_k8s.lab.plugin import SOURCE, PluginProcess
 
 GPU = "nvidia.com/gpu"
 UUIDS = [f"GPU-{number}fef8089-4820-abfc-e83e-94318197576e" for number in range(3)]
-# Looks at the GPUs again all the time.
-LOOKING = [sys.executable, "-c", "import sys, nvidia_device_plugin.daemon.process as process; "
-                                 "process.LOOK_SECONDS = 0.2; from nvidia_device_plugin.cli import main; "
-                                 "sys.exit(main())"]
 
 
 def on(card: Path, scratch: Path, *flags: str, environ: dict[str, str] | None = None,

@@ -60,7 +60,7 @@ def test_configuration_of_an_image(recipes: dict[str, dict[str, Any]], tmp_path:
                                    strategy: str) -> None:
     assert recipes[value]["skipped"] is None
     file = installed(recipes[value], tmp_path)
-    expected = config.load({"device-list-strategy": strategy}, {})
+    expected = config.load({"device-list-strategy": strategy, "fail-on-init-error": "false"}, {})
     assert config.load({"config-file": str(file)}, {}) == expected
 
 

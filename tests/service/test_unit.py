@@ -48,7 +48,9 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_systemd_finds_nothing_to_complain_about(root: Path) -> None:
     result = analyze("verify", "--man=no", f"--root={root}", "nvidia-device-plugin.service")
-    complaints = [line for line in result.stderr.splitlines() if "nvidia-device-plugin" in line]
+    complaints = [line for line in result.stderr.splitlines() if "nvidia-device-plugin" in line
+                  # Before systemd 254, as on LTS22, there are no steps.
+                  and not re.search(r"Unknown key( name)? 'Restart(Steps|MaxDelaySec)' .*, ignoring", line)]
     assert result.returncode == 0 and not complaints, result.stderr
 
 
@@ -61,7 +63,9 @@ def test_the_sandbox_only_gets_tighter(root: Path, record_property: Callable[[st
 
 
 def test_the_shipped_configuration_is_the_programs_defaults() -> None:
-    assert config.load({"config-file": str(FILES / "config.yaml")}, {}) == config.load({}, {})
+    """But for one: no one but systemd would start it again, and no pause between two starts heals by itself."""
+    expected = config.load({"fail-on-init-error": "false"}, {})
+    assert config.load({"config-file": str(FILES / "config.yaml")}, {}) == expected
 
 
 def test_a_driver_that_is_loaded_later_may_be_used() -> None:

@@ -69,7 +69,8 @@ class Daemon:
         try:
             while True:
                 if not inventory.devices:
-                    self._notifier.ready(f"no GPU found, looking again every {LOOK_SECONDS:.0f} s")
+                    self._notifier.ready(f"no GPU found, looking again every {LOOK_SECONDS:.0f} s: "
+                                         f"{inventory.description}")
                 await self._pause(serving, None if inventory.devices and not inventory.can_change else LOOK_SECONDS)
                 if self._reload.is_set():
                     self._reload.clear()
@@ -125,6 +126,11 @@ class Daemon:
 
 async def _look(settings: Settings) -> Inventory:
     inventory = await discover(settings)
+    _log(inventory)
+    return inventory
+
+
+def _log(inventory: Inventory) -> None:
     kind = "NVML devices" if inventory.can_change else "Tegra device"
     logging.info("%s detected: %s", kind, inventory.description)
     for problem in inventory.problems:
@@ -132,7 +138,6 @@ async def _look(settings: Settings) -> Inventory:
     if not inventory.devices:
         logging.warning("expected at least one GPU, found none (%s); looking again every %.0f s",
                         inventory.description, LOOK_SECONDS)
-    return inventory
 
 
 async def _look_again(settings: Settings, before: Inventory) -> Inventory:
@@ -140,11 +145,13 @@ async def _look_again(settings: Settings, before: Inventory) -> Inventory:
     try:
         found = await discover(settings)
     except DiscoveryError as error:
-        found = before.failed("the driver does not answer")
+        found = before.failed("the driver does not answer", str(error))
         if found != before:
             logging.error("%s", error)
         return found
     now = found.after(before)
+    if now.description != before.description:
+        _log(now)
     faults = {device.id: device.fault for device in before.devices}
     for device in now.devices:
         if device.fault != faults.get(device.id, ""):
