@@ -89,6 +89,7 @@ def test_what_is_not_built_is_refused_by_name_unless_it_asks_for_nothing(option:
     (["--device-list-strategy", ""], "flag --device-list-strategy: expected one of envvar, volume-mounts"),
     (["--device-list-strategy", "cdi-cri"], "cri-dockerd passes no CDI devices); built is: envvar, volume-mounts"),
     (["--fail-on-init-error=perhaps"], "flag --fail-on-init-error: expected true or false, found 'perhaps'"),
+    (["--device-discovery-strategy=both", "--device-id-strategy=index"], "expected the device-id-strategy 'uuid'"),
     (["--kubelet-socket", "relative.sock"], "expected an absolute path"),
     (["--driver-root", "/no/such/folder"], "expected an existing folder, found none at '/no/such/folder'"),
     (["--config-file", "/no/such/file"], "configuration file /no/such/file: expected a readable YAML file"),

@@ -166,12 +166,58 @@ async def test_a_reload_asks_the_driver_that_is_there_now(scratch: Path, card: P
         assert "libnvidia-ml" not in await asyncio.to_thread(Path(f"/proc/{plugin.process.pid}/maps").read_text)
 
 
-async def test_a_tegra_with_discrete_cards_offers_those(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
+# What NVML calls its first GPU; an Orin's driver for cards does not list the SoC's own.
+MIXED = {"listed": {"NVML_STANDIN_NAME": "Orin (nvgpu)"}, "unlisted": {}}
+CARDS = {"listed": set(UUIDS[1:]), "unlisted": set(UUIDS)}
+
+
+@pytest.mark.parametrize(("nvml_has", "strategy", "expected", "left_out"), [
+    ("listed", "auto", {"0"}, "discrete GPU NVIDIA L4, NVIDIA L4; deviceDiscoveryStrategy: nvml"),
+    ("unlisted", "auto", CARDS["unlisted"], "integrated GPU NVIDIA Jetson.*; deviceDiscoveryStrategy: tegra"),
+    ("listed", "both", {"0", *CARDS["listed"]}, ""),
+    ("unlisted", "both", {"0", *CARDS["unlisted"]}, ""),
+    ("listed", "nvml", set(UUIDS), ""),
+    ("listed", "tegra", {"0"}, ""),
+])
+async def test_a_tegra_with_discrete_cards_offers_what_nvidias_plugin_does_or_both(
+        scratch: Path, card: Path, kubelet: KubeletStandin, nvml_has: str, strategy: str, expected: set[str],
+        left_out: str) -> None:
     lay_out(card)
-    async with on(card, scratch, environ={"NVML_STANDIN_NAME": "Orin (nvgpu)"}) as plugin:
-        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 2)
-        await plugin.wait_log("<4>the integrated GPU 'Orin .nvgpu.' is left out beside discrete ones")
-        assert set(await watched(kubelet.folder)) == set(UUIDS[1:])
+    async with on(card, scratch, "--device-discovery-strategy", strategy, environ=MIXED[nvml_has]) as plugin:
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == len(expected))
+        assert set(await watched(kubelet.folder)) == expected
+        if left_out:
+            await plugin.wait_log(f"<4>left out: {left_out} offers it instead, both")
+        assert sum("left out" in line for line in plugin.log) == bool(left_out)
+
+
+async def test_of_both_a_card_is_lost_alone(scratch: Path, card: Path, kubelet: KubeletStandin) -> None:
+    lay_out(card)
+    library = card / "usr/lib64/libnvidia-ml.so.1"
+    async with on(card, scratch, "--device-discovery-strategy", "both", looking=True):
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 4)
+        assert (await ask(kubelet.folder, "Allocate", api.AllocateRequest(container_requests=[
+            {"devices_ids": ["0", UUIDS[0]]}]))).container_responses[0].envs == {
+                "NVIDIA_VISIBLE_DEVICES": f"0,{UUIDS[0]}"}
+        library.rename(library.with_name("away"))
+        await kubelet.wait_for(lambda: kubelet.devices(GPU) == {"0"})
+        library.with_name("away").rename(library)
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 4)
+
+
+@pytest.mark.parametrize("how", ["fails", "goes"])
+async def test_a_driver_that_stops_answering_does_not_change_what_the_machine_is(
+        scratch: Path, card: Path, kubelet: KubeletStandin, how: str) -> None:
+    lay_out(card)
+    library = card / "usr/lib64/libnvidia-ml.so.1"
+    async with on(card, scratch, looking=True):
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 3)
+        if how == "fails":
+            library.write_text("not a library")
+        else:
+            library.unlink()
+        await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 0)
+        assert set(await watched(kubelet.folder)) == set(UUIDS)
 
 
 async def test_a_tegra_whose_discrete_card_does_not_answer_offers_its_own_gpu(scratch: Path, card: Path,

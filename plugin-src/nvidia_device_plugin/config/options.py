@@ -62,8 +62,9 @@ OPTIONS: tuple[Option, ...] = (
            "the kubelet's registration socket; the plugin serves in the same folder. "
            "Empty: serve there without registering", metavar="PATH"),
     Option("device-discovery-strategy", ("DEVICE_DISCOVERY_STRATEGY",), "deviceDiscoveryStrategy", "auto",
-           "how GPUs are found: auto takes tegra on a Tegra SoC and nvml otherwise",
-           choices=("auto", "tegra", "nvml")),
+           "how GPUs are found: auto takes tegra where the SoC has the GPU, and nvml otherwise; both offers that GPU "
+           "and the cards beside it (NVIDIA's plugin has no such value)",
+           choices=("auto", "tegra", "nvml", "both")),
     Option("driver-root", ("NVIDIA_DRIVER_ROOT",), "nvidiaDriverRoot", "/",
            "folder that stands for / when the driver and the board are looked up",
            aliases=("nvidia-driver-root",), metavar="DIR"),

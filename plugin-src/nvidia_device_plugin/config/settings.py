@@ -71,6 +71,9 @@ def _settings(values: Mapping[str, Any]) -> Settings:
             raise ConfigError(f"--{name.replace('_', '-')}: expected an existing folder, "
                               f"found none at '{clip(str(root))}'")
         roots[name] = root
+    if (values["device_discovery_strategy"], values["device_id_strategy"]) == ("both", "index"):
+        raise ConfigError("device-discovery-strategy 'both': expected the device-id-strategy 'uuid', found 'index', by "
+                          "which an SoC's GPU and the first card have the same name")
     default = next(option.default for option in OPTIONS if option.name == "kubelet-socket")
     return Settings(
         kubelet_socket=socket,

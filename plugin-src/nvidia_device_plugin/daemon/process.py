@@ -143,7 +143,7 @@ def _log(inventory: Inventory) -> None:
 async def _look_again(settings: Settings, before: Inventory) -> Inventory:
     """What has become of the devices; only what is new is logged."""
     try:
-        found = await discover(settings)
+        found = await discover(settings, is_first=not before.devices)
     except DiscoveryError as error:
         found = before.failed("the driver does not answer", str(error))
         if found != before:

@@ -44,14 +44,12 @@ def inventory(answer: Mapping[str, Any], driver_root: Path, dev_root: Path, devi
     """
     shared = tuple(node for node in SHARED_NODES if (dev_root / node.lstrip("/")).exists())
     gpus: Sequence[Mapping[str, Any]] = answer["gpus"]
-    left_out = [gpu for gpu in gpus if discrete_only and is_integrated(gpu.get("name", ""))]
-    devices = tuple(_device(gpu, shared, driver_root, device_id_strategy) for gpu in gpus if gpu not in left_out)
+    devices = tuple(_device(gpu, shared, driver_root, device_id_strategy) for gpu in gpus
+                    if not (discrete_only and is_integrated(gpu.get("name", ""))))
     return Inventory(
         description=f"NVIDIA driver {answer['driver']}, {len(devices)} GPU(s)",
         devices=devices,
-        problems=(*(f"GPU {device.index}: {device.fault}" for device in devices if device.fault),
-                  *(f"the integrated GPU '{gpu['name']}' is left out beside discrete ones; "
-                    f"--device-discovery-strategy=tegra offers it instead" for gpu in left_out)),
+        problems=tuple(f"GPU {device.index}: {device.fault}" for device in devices if device.fault),
     )
 
 

@@ -27,6 +27,8 @@ CSV_FOLDER = "etc/nvidia-container-runtime/host-files-for-container.d"
 
 # In csv mode NVIDIA's toolkit takes "all" and indexes only, from 1.18 on nothing but "all" and "0".
 DEVICE_ID = "0"
+# Beside a driver's GPUs, which count from 0.
+_INDEX = -1
 
 
 def is_tegra(driver_root: Path) -> bool:
@@ -48,7 +50,7 @@ def integrated(driver_root: Path, dev_root: Path, name: str = "unknown board") -
     model = _text(driver_root / MODEL) or _text(driver_root / MACHINE) or name
     return Inventory(
         description=f"{model}, SoC {soc(driver_root)}, L4T {l4t_release(driver_root)}",
-        devices=(Device(id=DEVICE_ID, index=0, visible_as=DEVICE_ID,
+        devices=(Device(id=DEVICE_ID, index=_INDEX, visible_as=DEVICE_ID,
                         paths=csv_device_nodes(driver_root, dev_root)),),
         can_change=False,
     )
