@@ -8,19 +8,21 @@ is served. Registrations go on side by side: a kubelet that refuses one resource
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nvidia_device_plugin.kubelet.endpoint import Endpoint
-from nvidia_device_plugin.kubelet.folder import Folder
+from nvidia_device_plugin.kubelet.endpoint import Endpoint, OccupiedError
+from nvidia_device_plugin.kubelet.folder import Folder, Identity
 from nvidia_device_plugin.kubelet.registrar import Registrar
 from nvidia_device_plugin.kubelet.service import DevicePluginService
 from nvidia_device_plugin.state.store import Store
-from nvidia_device_plugin.text import clip
+from nvidia_device_plugin.text import clip, listed
 from nvidia_device_plugin.waiting import happens
 
 _AGAIN_SECONDS = 0.02
+_OCCUPIED_SECONDS = 1.0
 
 
 @dataclass
@@ -30,6 +32,16 @@ class _Served:
     endpoint: Endpoint
     registrar: Registrar | None
     task: asyncio.Task[None] | None
+    obstacle: str = ""
+
+    def is_in_the_way(self, error: OccupiedError) -> bool:
+        """Whether somebody else has taken the path of what was served, which may pass; not so at the start."""
+        if not self.endpoint.generation:
+            return False
+        if not self.obstacle:
+            logging.error("%s; waiting until it is gone", error)
+        self.obstacle = f"another plugin serves at {self.endpoint.path}"
+        return True
 
     async def stop(self) -> None:
         if self.task:
@@ -48,6 +60,7 @@ class Supervisor:
         self._served: dict[str, _Served] = {}
         self._folder: Folder | None = None
         self._kubelet: Path | None = None
+        self._others: dict[str, Identity] = {}
 
     async def run(self) -> None:
         """Serve until cancelled. Raises SocketError where that is or becomes impossible."""
@@ -70,14 +83,21 @@ class Supervisor:
             await self._served.pop(name).stop()
         if resources:
             self._folder.ensure()
+            self._look_at_others()
+        delay = self._folder.tick_seconds
         for name, resource in resources.items():
             if name not in self._served:
                 self._served[name] = self._serve(name, settings.socket_dir / resource.socket_name)
             served = self._served[name]
             try:
                 await served.endpoint.ensure()
+                served.obstacle = ""
             except FileNotFoundError:
                 return _AGAIN_SECONDS  # the folder was taken away meanwhile
+            except OccupiedError as error:
+                if not served.is_in_the_way(error):
+                    raise
+                delay = min(delay, _OCCUPIED_SECONDS)  # its end, unlike a removal of its socket, is no event
             if served.registrar:
                 served.registrar.wake()
                 if not served.task:
@@ -85,7 +105,22 @@ class Supervisor:
                 if served.task.done():
                     served.task.result()
         self.say()
-        return self._folder.tick_seconds
+        return delay
+
+    def _look_at_others(self) -> None:
+        """Register anew when another plugin of the same kubelet's has gone."""
+        if not self._folder or not self._kubelet:
+            return
+        now = self._folder.sockets()
+        before, self._others = self._others, now
+        own = {served.endpoint.path.name for served in self._served.values()}
+        kubelet = self._kubelet.name
+        gone = {name for name, which in before.items() if name not in own and now.get(name) != which}
+        if gone and before.get(kubelet) == now.get(kubelet):
+            for name, served in self._served.items():
+                if served.registrar and served.registrar.is_registered:
+                    logging.info("the plugin at %s is gone, registering '%s' again", listed(sorted(gone)), name)
+                    served.registrar.forget()
 
     def say(self) -> None:
         """Tell how each resource stands."""
@@ -94,7 +129,8 @@ class Supervisor:
         groups: dict[str, list[str]] = {}
         for name, served in self._served.items():
             registrar = served.registrar
-            state = "registration is off" if not registrar else "" if registrar.is_registered else registrar.state
+            state = served.obstacle or ("registration is off" if not registrar else
+                                        "" if registrar.is_registered else registrar.state)
             resource = self._store.snapshot.resources.get(name)
             groups.setdefault(state, []).append(f"{len(resource.devices) if resource else 0} {name}")
         parts = [f"serving {', '.join(names)}, {state}" if state else f"registered {', '.join(names)} with the kubelet"

@@ -35,6 +35,10 @@ def target(path: Path) -> str:
     return f"unix:{quote(str(path))}"
 
 
+class OccupiedError(SocketError):
+    """Another process serves at the path."""
+
+
 class Endpoint:
     """Serves one implementation of the DevicePlugin service at one path.
 
@@ -61,8 +65,8 @@ class Endpoint:
     async def ensure(self) -> None:
         """Serve at the path, where that is not so already.
 
-        Raises SocketError where another process serves there, where something that is no socket is in the way, or
-        where the folder does not take a socket; and FileNotFoundError where the folder is gone.
+        Raises OccupiedError where another process serves there, SocketError where something that is no socket is in
+        the way or the folder does not take a socket; and FileNotFoundError where the folder is gone.
         """
         if self.is_bound():
             return
@@ -193,5 +197,5 @@ def _refuse_unless_free(path: Path) -> None:
     if not stat.S_ISSOCK(mode):
         raise SocketError(f"expected a socket or nothing at {path}, found another kind of file; move it away")
     if pid := _listener(path):
-        raise SocketError(f"expected nobody to serve at {path}, found process {pid} there; "
-                          f"stop the other device plugin, or use another --kubelet-socket")
+        raise OccupiedError(f"expected nobody to serve at {path}, found process {pid} there; "
+                            f"stop the other device plugin, or use another --kubelet-socket")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import stat
 from pathlib import Path
 
 from asyncinotify import Inotify, Mask
@@ -17,6 +18,21 @@ _EVENTS = (Mask.CREATE | Mask.DELETE | Mask.MOVED_TO | Mask.MOVED_FROM | Mask.AT
 # Without an event: for what no event tells, such as a file system mounted over the folder.
 _TICK_SECONDS = 30.0
 _POLL_SECONDS = 0.25
+
+Identity = tuple[int, int, int]
+
+
+def identity(path: Path) -> Identity | None:
+    """What tells one server's socket from its successor's; None while there is none.
+
+    A file system may give the next socket the same inode, but not the same time: a socket's modification time is
+    that of its bind(), which no chmod or relabel changes.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino, status.st_mtime_ns) if stat.S_ISSOCK(status.st_mode) else None
 
 
 class Folder:
@@ -56,6 +72,14 @@ class Folder:
             self._identity = identity
         if not self._watcher:
             self._watch()
+
+    def sockets(self) -> dict[str, Identity]:
+        """What tells each socket in the folder from its successor, by file name."""
+        try:
+            found = {path.name: identity(path) for path in self.path.iterdir()}
+        except OSError:  # it was taken away meanwhile
+            return {}
+        return {name: which for name, which in found.items() if which}
 
     def close(self) -> None:
         """Stop watching."""

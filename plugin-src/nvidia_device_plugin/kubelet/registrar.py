@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +22,12 @@ from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 from nvidia_device_plugin import rpc
 from nvidia_device_plugin.kubelet import service
 from nvidia_device_plugin.kubelet.endpoint import Endpoint, target
+from nvidia_device_plugin.kubelet.folder import Identity, identity
 from nvidia_device_plugin.kubelet.service import DevicePluginService
 from nvidia_device_plugin.text import clip
 from nvidia_device_plugin.waiting import happens
 
 VERSION = "v1beta1"
-Identity = tuple[int, int, int]
 Meeting = tuple[Identity, int]
 
 # Long enough for a kubelet that is busy starting its pods; it dials us back within this call.
@@ -46,19 +45,6 @@ _FIRST_REFUSAL_SECONDS, _LONGEST_REFUSAL_SECONDS = 1.0, 8.0
 
 class RegistrationRefused(Exception):
     """The kubelet answered, and the answer was no."""
-
-
-def identity(path: Path) -> Identity | None:
-    """What tells one kubelet's socket from its successor's; None while there is none.
-
-    A file system may give the next socket the same inode, but not the same time: a socket's modification time is
-    that of its bind(), which no chmod or relabel changes.
-    """
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino, status.st_mtime_ns) if stat.S_ISSOCK(status.st_mode) else None
 
 
 class Registrar:
@@ -83,6 +69,14 @@ class Registrar:
         self._had_stream = self._plugin.streams > 0
         if self._had_stream:
             self._stream_seconds = _STREAM_SECONDS
+        self._woken.set()
+
+    def forget(self) -> None:
+        """Register again: another plugin is gone, and the kubelet may have had its word for this resource.
+
+        A kubelet (1.20) keeps the stream of a plugin in whose place another one has registered, and heeds it no longer.
+        """
+        self._known_to = None
         self._woken.set()
 
     async def run(self) -> None:

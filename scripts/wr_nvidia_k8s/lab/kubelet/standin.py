@@ -156,7 +156,8 @@ class KubeletStandin:
         if not _EXTENDED_RESOURCE.fullmatch(request.resource_name):
             await context.abort(grpc.StatusCode.UNKNOWN, f"the ResourceName {request.resource_name!r} is invalid")
         endpoint = self.folder / request.endpoint
-        channel = grpc.aio.insecure_channel(f"unix:{endpoint}")
+        # A connection of its own each time, as grpc-go's: another plugin may serve at the path by now.
+        channel = grpc.aio.insecure_channel(f"unix:{endpoint}", options=[("grpc.use_local_subchannel_pool", 1)])
         try:
             options = await _call(channel, "GetDevicePluginOptions", api.Empty())
         except grpc.aio.AioRpcError as error:
