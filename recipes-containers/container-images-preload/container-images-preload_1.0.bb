@@ -15,7 +15,7 @@ SRC_URI = " \
 # nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext
 FILESEXTRAPATHS:prepend := "${WR_NVIDIA_K8S_TOPDIR}/meta-wr-nvidia-k8s/lib:"
 
-S = "${WORKDIR}"
+S = "${UNPACKDIR}"
 B = "${WORKDIR}/build"
 
 inherit features_check goarch systemd
@@ -42,7 +42,7 @@ python do_compile() {
     import subprocess
 
     directory = d.getVar('WR_NVIDIA_K8S_PRELOAD_DIR')
-    command = ['python3', os.path.join(d.getVar('WORKDIR'), 'image_archives.py'), directory, d.getVar('B')]
+    command = ['python3', os.path.join(d.getVar('UNPACKDIR'), 'image_archives.py'), directory, d.getVar('B')]
     done = subprocess.run(command + ['--arch', d.getVar('TARGET_GOARCH')], capture_output=True, text=True)
     bb.note(done.stdout)
     if done.returncode:
@@ -58,8 +58,8 @@ do_compile[vardepsexclude] += "WR_NVIDIA_K8S_PRELOAD_DIR"
 do_install() {
     install -d ${D}${datadir}/container-images-preload
     install -m 0644 ${B}/* ${D}${datadir}/container-images-preload/
-    install -D -m 0755 -t ${D}${libexecdir} ${WORKDIR}/container-images-preload
-    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${WORKDIR}/container-images-preload.service
+    install -D -m 0755 -t ${D}${libexecdir} ${UNPACKDIR}/container-images-preload
+    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${UNPACKDIR}/container-images-preload.service
     sed -i -e 's,@DATADIR@,${datadir},' -e 's,@LIBEXECDIR@,${libexecdir},' \
         ${D}${systemd_system_unitdir}/container-images-preload.service
 }

@@ -14,7 +14,7 @@ SRC_URI = " \
     file://k3s-agent.path \
 "
 
-S = "${WORKDIR}"
+S = "${UNPACKDIR}"
 
 inherit allarch systemd
 
@@ -25,15 +25,15 @@ do_compile[noexec] = "1"
 
 do_install() {
     # Readable by root alone, because this is also where k3s takes a cluster's token from.
-    install -D -m 0600 ${WORKDIR}/config.yaml ${D}${sysconfdir}/rancher/k3s/config.yaml
+    install -D -m 0600 ${UNPACKDIR}/config.yaml ${D}${sysconfdir}/rancher/k3s/config.yaml
     for unit in k3s k3s-agent; do
-        install -D -m 0644 ${WORKDIR}/10-docker.conf ${D}${systemd_system_unitdir}/$unit.service.d/10-docker.conf
+        install -D -m 0644 ${UNPACKDIR}/10-docker.conf ${D}${systemd_system_unitdir}/$unit.service.d/10-docker.conf
     done
     if [ "${WR_NVIDIA_K8S_ROLE}" = "agent" ]; then
-        sed -e 's|@SERVER_URL@|${WR_NVIDIA_K8S_SERVER_URL}|' ${WORKDIR}/agent.yaml >> ${D}${sysconfdir}/rancher/k3s/config.yaml
-        install -m 0644 ${WORKDIR}/10-agent.conf ${D}${systemd_system_unitdir}/k3s-agent.service.d/
-        install -m 0644 ${WORKDIR}/k3s-agent.path ${D}${systemd_system_unitdir}/
-        install -D -m 0644 -t ${D}${systemd_unitdir}/system-preset ${WORKDIR}/90-k3s-agent.preset
+        sed -e 's|@SERVER_URL@|${WR_NVIDIA_K8S_SERVER_URL}|' ${UNPACKDIR}/agent.yaml >> ${D}${sysconfdir}/rancher/k3s/config.yaml
+        install -m 0644 ${UNPACKDIR}/10-agent.conf ${D}${systemd_system_unitdir}/k3s-agent.service.d/
+        install -m 0644 ${UNPACKDIR}/k3s-agent.path ${D}${systemd_system_unitdir}/
+        install -D -m 0644 -t ${D}${systemd_unitdir}/system-preset ${UNPACKDIR}/90-k3s-agent.preset
     fi
 }
 

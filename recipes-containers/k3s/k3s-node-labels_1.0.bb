@@ -10,7 +10,7 @@ SRC_URI = " \
     file://k3s-node-labels.service \
 "
 
-S = "${WORKDIR}"
+S = "${UNPACKDIR}"
 
 inherit allarch features_check systemd
 
@@ -22,8 +22,8 @@ do_configure[noexec] = "1"
 do_compile[noexec] = "1"
 
 do_install() {
-    install -D -m 0755 -t ${D}${libexecdir} ${WORKDIR}/k3s-node-labels
-    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${WORKDIR}/k3s-node-labels.service
+    install -D -m 0755 -t ${D}${libexecdir} ${UNPACKDIR}/k3s-node-labels
+    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${UNPACKDIR}/k3s-node-labels.service
     sed -i -e 's,@LIBEXECDIR@,${libexecdir},' ${D}${systemd_system_unitdir}/k3s-node-labels.service
     install -d ${D}${sysconfdir}/rancher/k3s/config.yaml.d
 }

@@ -7,7 +7,7 @@ LIC_FILES_CHKSUM = "file://${COREBASE}/meta/COPYING.MIT;md5=3da9cfbcb788c80a0384
 
 SRC_URI = "file://k3s-time-sync.service"
 
-S = "${WORKDIR}"
+S = "${UNPACKDIR}"
 
 inherit allarch features_check systemd
 
@@ -22,7 +22,7 @@ do_configure[noexec] = "1"
 do_compile[noexec] = "1"
 
 do_install() {
-    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${WORKDIR}/k3s-time-sync.service
+    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${UNPACKDIR}/k3s-time-sync.service
     sed -i -e 's,@SECONDS@,${K3S_TIME_SYNC_SECONDS},' -e 's,@SYSTEMD@,${systemd_unitdir},' \
         ${D}${systemd_system_unitdir}/k3s-time-sync.service
 }

@@ -12,7 +12,7 @@ SRC_URI = " \
     file://nvidia-container-setup.service \
 "
 
-S = "${WORKDIR}"
+S = "${UNPACKDIR}"
 B = "${WORKDIR}/build"
 
 inherit features_check systemd
@@ -37,9 +37,9 @@ do_compile() {
     [ -n "${TOOLKIT_MODE}" ] || return 0
     sed -e 's,@ENVVAR@,${TOOLKIT_INSECURE},' -e 's,@VOLUME_MOUNTS@,${TOOLKIT_SECURE},' \
         -e 's,@BINDIR@,${bindir},' -e 's,@DATADIR@,${datadir},' -e 's,@SYSCONFDIR@,${sysconfdir},' \
-        ${WORKDIR}/${TOOLKIT_MODE}.toml > ${B}/config.toml
+        ${UNPACKDIR}/${TOOLKIT_MODE}.toml > ${B}/config.toml
     sed -e 's,@BINDIR@,${bindir},' -e 's,@LIBDIR@,${libdir},' \
-        ${WORKDIR}/nvidia-container-setup.service > ${B}/nvidia-container-setup.service
+        ${UNPACKDIR}/nvidia-container-setup.service > ${B}/nvidia-container-setup.service
 }
 do_compile[cleandirs] = "${B}"
 

@@ -35,14 +35,12 @@ LIC_FILES_CHKSUM = "\
 "
 
 SRC_URI = "\
-    git://github.com/NVIDIA/nvidia-container-toolkit.git;protocol=https;branch=release-1.17 \
+    git://github.com/NVIDIA/nvidia-container-toolkit.git;protocol=https;branch=release-1.17;destsuffix=${BP}/src/${GO_IMPORT} \
     file://0001-Search-alternate-roots.patch;patchdir=src/${GO_IMPORT} \
     file://0002-Heed-the-device-list-strategy.patch;patchdir=src/${GO_IMPORT} \
     file://0003-Make-links-with-their-folder-held-open.patch;patchdir=src/${GO_IMPORT} \
 "
 SRCREV = "b3b37f91ea8f36d61df47135ea5abe6d26b4ec4f"
-
-S = "${WORKDIR}/git"
 
 inherit features_check go-mod
 

@@ -3,7 +3,7 @@ DESCRIPTION = "Offers the GPU of a Jetson, or the NVIDIA cards of a PC, to Kuber
 Python program, frozen with PyInstaller: the board needs no Python of its own."
 HOMEPAGE = "https://kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/device-plugins/"
 LICENSE = "MIT"
-LIC_FILES_CHKSUM = "file://${WORKDIR}/LICENSE;md5=da1728e4dd34d9826fe9c1eb9ad1ae18"
+LIC_FILES_CHKSUM = "file://${UNPACKDIR}/LICENSE;md5=da1728e4dd34d9826fe9c1eb9ad1ae18"
 
 DEPENDS = "\
     protobuf-native \
@@ -48,7 +48,7 @@ def plugin_sources(d):
 # nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext
 FILESEXTRAPATHS:prepend := "${WR_NVIDIA_K8S_TOPDIR}:"
 
-S = "${WORKDIR}/plugin-src"
+S = "${UNPACKDIR}/plugin-src"
 B = "${WORKDIR}/build"
 
 inherit features_check pyinstaller systemd
@@ -73,11 +73,11 @@ do_compile() {
 do_compile[cleandirs] = "${B}"
 
 do_install:append() {
-    install -D -m 0644 -t ${D}${sysconfdir}/nvidia-device-plugin ${WORKDIR}/config.yaml
+    install -D -m 0644 -t ${D}${sysconfdir}/nvidia-device-plugin ${UNPACKDIR}/config.yaml
     sed -i -e 's/^\( *deviceListStrategy:\) .*/\1 ${DEVICE_LIST_STRATEGY}/' \
         ${D}${sysconfdir}/nvidia-device-plugin/config.yaml
-    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${WORKDIR}/nvidia-device-plugin.service
-    install -D -m 0644 -t ${D}${nonarch_libdir}/sysctl.d ${WORKDIR}/60-nvidia-device-plugin.conf
+    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${UNPACKDIR}/nvidia-device-plugin.service
+    install -D -m 0644 -t ${D}${nonarch_libdir}/sysctl.d ${UNPACKDIR}/60-nvidia-device-plugin.conf
 }
 
 FILES:${PN} += "${nonarch_libdir}/sysctl.d"

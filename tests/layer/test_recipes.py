@@ -19,7 +19,7 @@ def metadata() -> list[Path]:
     return sorted(file for file in files if file.suffix != ".conf" or file.parent.name == "conf")
 
 
-@pytest.mark.parametrize("release", ["scarthgap", "kirkstone"])
+@pytest.mark.parametrize("release", ["kirkstone", "scarthgap", "walnascar", "wrynose"])
 def test_oelint(release: str) -> None:
     oelint = Path(sys.executable).parent / "oelint-adv"
     files = [str(file.relative_to(TOP)) for file in metadata()]

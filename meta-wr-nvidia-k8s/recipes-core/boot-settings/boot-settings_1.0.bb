@@ -10,7 +10,7 @@ SRC_URI = " \
     file://boot-settings.service \
 "
 
-S = "${WORKDIR}"
+S = "${UNPACKDIR}"
 
 inherit allarch features_check systemd
 
@@ -22,9 +22,9 @@ do_configure[noexec] = "1"
 do_compile[noexec] = "1"
 
 do_install() {
-    install -D -m 0755 -t ${D}${libexecdir} ${WORKDIR}/boot-settings
+    install -D -m 0755 -t ${D}${libexecdir} ${UNPACKDIR}/boot-settings
     sed -i -e 's,@ROLE@,${WR_NVIDIA_K8S_ROLE},' -e 's,@HOME@,${ROOT_HOME},' ${D}${libexecdir}/boot-settings
-    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${WORKDIR}/boot-settings.service
+    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${UNPACKDIR}/boot-settings.service
     sed -i -e 's,@LIBEXECDIR@,${libexecdir},' ${D}${systemd_system_unitdir}/boot-settings.service
 }
 

@@ -19,7 +19,7 @@ SRC_URI = " \
 # nooelint: oelint.vars.fileextrapaths,oelint.vars.outofcontext
 FILESEXTRAPATHS:prepend := "${WR_NVIDIA_K8S_TOPDIR}/meta-wr-nvidia-k8s/lib:"
 
-S = "${WORKDIR}"
+S = "${UNPACKDIR}"
 B = "${WORKDIR}/build"
 
 inherit allarch features_check
@@ -29,12 +29,12 @@ REQUIRED_DISTRO_FEATURES = "systemd"
 do_configure[noexec] = "1"
 
 do_compile() {
-    python3 ${WORKDIR}/data_disk.py ${WORKDIR} ${B} '${WR_NVIDIA_K8S_DATA_DISK}' --libexecdir ${libexecdir}
+    python3 ${UNPACKDIR}/data_disk.py ${UNPACKDIR} ${B} '${WR_NVIDIA_K8S_DATA_DISK}' --libexecdir ${libexecdir}
 }
 do_compile[cleandirs] = "${B}"
 
 do_install() {
-    install -D -m 0755 -t ${D}${libexecdir} ${WORKDIR}/data-disk
+    install -D -m 0755 -t ${D}${libexecdir} ${UNPACKDIR}/data-disk
     install -d ${D}${systemd_system_unitdir}
     cp -R --no-dereference --preserve=mode,links ${B}/. ${D}${systemd_system_unitdir}
 }

@@ -10,7 +10,7 @@ SRC_URI = " \
     file://grow-root.service \
 "
 
-S = "${WORKDIR}"
+S = "${UNPACKDIR}"
 
 inherit allarch features_check systemd
 
@@ -22,8 +22,8 @@ do_configure[noexec] = "1"
 do_compile[noexec] = "1"
 
 do_install() {
-    install -D -m 0755 -t ${D}${libexecdir} ${WORKDIR}/grow-root
-    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${WORKDIR}/grow-root.service
+    install -D -m 0755 -t ${D}${libexecdir} ${UNPACKDIR}/grow-root
+    install -D -m 0644 -t ${D}${systemd_system_unitdir} ${UNPACKDIR}/grow-root.service
     sed -i -e 's,@LIBEXECDIR@,${libexecdir},' ${D}${systemd_system_unitdir}/grow-root.service
     sed -i -e 's,@SYSTEMD@,${systemd_unitdir},' ${D}${libexecdir}/grow-root
 }

@@ -7,7 +7,7 @@ LIC_FILES_CHKSUM = "file://${COREBASE}/meta/COPYING.MIT;md5=3da9cfbcb788c80a0384
 
 SRC_URI = "file://journald.conf"
 
-S = "${WORKDIR}"
+S = "${UNPACKDIR}"
 
 inherit allarch features_check
 
@@ -18,7 +18,7 @@ do_compile[noexec] = "1"
 
 do_install() {
     # After systemd-conf's own 00-systemd-conf.conf.
-    install -D -m 0644 ${WORKDIR}/journald.conf ${D}${systemd_unitdir}/journald.conf.d/50-journal-config.conf
+    install -D -m 0644 ${UNPACKDIR}/journald.conf ${D}${systemd_unitdir}/journald.conf.d/50-journal-config.conf
 }
 
 FILES:${PN} += "${systemd_unitdir}/journald.conf.d"

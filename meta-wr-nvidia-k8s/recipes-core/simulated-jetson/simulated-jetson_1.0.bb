@@ -14,7 +14,7 @@ SRC_URI = " \
     file://tmpfiles.conf \
 "
 
-S = "${WORKDIR}"
+S = "${UNPACKDIR}"
 B = "${WORKDIR}/build"
 
 inherit features_check
@@ -24,17 +24,17 @@ REQUIRED_DISTRO_FEATURES = "systemd"
 do_configure[noexec] = "1"
 
 do_compile() {
-    ${CC} ${CFLAGS} ${LDFLAGS} -shared -fPIC -Wl,-soname,libcuda.so.1 -o libcuda.so.1.1 ${WORKDIR}/libcuda.c
-    sed -e 's,@LIBDIR@,${libdir},' ${WORKDIR}/drivers.csv.in > drivers.csv
+    ${CC} ${CFLAGS} ${LDFLAGS} -shared -fPIC -Wl,-soname,libcuda.so.1 -o libcuda.so.1.1 ${UNPACKDIR}/libcuda.c
+    sed -e 's,@LIBDIR@,${libdir},' ${UNPACKDIR}/drivers.csv.in > drivers.csv
 }
 do_compile[cleandirs] = "${B}"
 
 # By these names: the runtime reads no other lists than devices.csv, drivers.csv and l4t.csv.
 do_install() {
-    install -D -m 0644 -t ${D}${sysconfdir} ${WORKDIR}/nv_tegra_release
+    install -D -m 0644 -t ${D}${sysconfdir} ${UNPACKDIR}/nv_tegra_release
     install -D -m 0644 -t ${D}${sysconfdir}/nvidia-container-runtime/host-files-for-container.d \
-        ${WORKDIR}/devices.csv ${B}/drivers.csv
-    install -D -m 0644 ${WORKDIR}/tmpfiles.conf ${D}${nonarch_libdir}/tmpfiles.d/simulated-jetson.conf
+        ${UNPACKDIR}/devices.csv ${B}/drivers.csv
+    install -D -m 0644 ${UNPACKDIR}/tmpfiles.conf ${D}${nonarch_libdir}/tmpfiles.d/simulated-jetson.conf
     install -D -m 0755 -t ${D}${libdir} ${B}/libcuda.so.1.1
     ln -s libcuda.so.1.1 ${D}${libdir}/libcuda.so.1
 }

@@ -21,7 +21,7 @@ SRC_URI = "\
 "
 SRC_URI[run.sha256sum] = "${NVIDIA_DRIVER_SHA256}"
 
-S = "${WORKDIR}/${NVIDIA_ARCHIVE}"
+S = "${UNPACKDIR}/${NVIDIA_ARCHIVE}"
 
 # Binaries for glibc.
 COMPATIBLE_HOST:libc-musl = "null"
@@ -33,12 +33,12 @@ REQUIRED_DISTRO_FEATURES = "systemd"
 # The archive is a shell script with a compressed tar behind it, from the line that skip= in the script says.
 # Read, it need not be run: it would bring its own decompressor, which runs on x86-64 only.
 extract_driver() {
-    skip=$(head -n 200 ${WORKDIR}/${NVIDIA_ARCHIVE}.run | sed -n 's/^skip=\([0-9][0-9]*\)$/\1/p')
+    skip=$(head -n 200 ${UNPACKDIR}/${NVIDIA_ARCHIVE}.run | sed -n 's/^skip=\([0-9][0-9]*\)$/\1/p')
     if [ -z "$skip" ]; then
         bbfatal "${NVIDIA_ARCHIVE}.run: expected a line skip=NUMBER among the first 200, found none: NVIDIA has changed the form of its archives"
     fi
     mkdir -p ${S}
-    tail -n +$skip ${WORKDIR}/${NVIDIA_ARCHIVE}.run | zstd -dc | tar -x -C ${S} --no-same-owner
+    tail -n +$skip ${UNPACKDIR}/${NVIDIA_ARCHIVE}.run | zstd -dc | tar -x -C ${S} --no-same-owner
 }
 do_unpack[postfuncs] += "extract_driver"
 do_unpack[cleandirs] += "${S}"
@@ -77,8 +77,8 @@ do_install() {
 
     install -m 0644 ${S}/firmware/gsp_*.bin ${D}${nonarch_base_libdir}/firmware/nvidia/${PV}
 
-    install -D -m 0644 ${WORKDIR}/70-nvidia.rules ${D}${nonarch_base_libdir}/udev/rules.d/70-nvidia.rules
-    install -D -m 0644 ${WORKDIR}/nvidia-persistenced.service \
+    install -D -m 0644 ${UNPACKDIR}/70-nvidia.rules ${D}${nonarch_base_libdir}/udev/rules.d/70-nvidia.rules
+    install -D -m 0644 ${UNPACKDIR}/nvidia-persistenced.service \
         ${D}${systemd_system_unitdir}/nvidia-persistenced.service
     sed -i -e 's,@BINDIR@,${bindir},' ${D}${systemd_system_unitdir}/nvidia-persistenced.service
 }

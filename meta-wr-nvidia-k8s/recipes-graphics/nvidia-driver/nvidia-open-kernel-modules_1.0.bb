@@ -9,12 +9,10 @@ require nvidia-driver.inc
 
 # A release is a tag, and not every one of them is on the branch main.
 SRC_URI = "\
-    git://github.com/NVIDIA/open-gpu-kernel-modules.git;protocol=https;nobranch=1 \
+    git://github.com/NVIDIA/open-gpu-kernel-modules.git;protocol=https;nobranch=1;destsuffix=${BP} \
     file://nvidia.conf \
 "
 SRCREV = "${NVIDIA_DRIVER_SRCREV}"
-
-S = "${WORKDIR}/git"
 
 inherit module
 
@@ -41,7 +39,7 @@ do_compile:prepend() {
 }
 
 do_install:append() {
-    install -D -m 0644 ${WORKDIR}/nvidia.conf ${D}${nonarch_base_libdir}/modprobe.d/nvidia.conf
+    install -D -m 0644 ${UNPACKDIR}/nvidia.conf ${D}${nonarch_base_libdir}/modprobe.d/nvidia.conf
 }
 
 FILES:${PN} += "${nonarch_base_libdir}/modprobe.d"

@@ -71,7 +71,7 @@ def from_recipe(arch: str, output: Path, scratch: Path) -> None:
         **_DIRECTORIES,
         "D": str(output),
         "DEVICE_LIST_STRATEGY": "envvar",  # with WR_NVIDIA_K8S_SECURE as it is unless an image sets it
-        "WORKDIR": str(FOLDER / "files"),
+        "UNPACKDIR": str(FOLDER / "files"),
         "PYINSTALLER_DESTDIR": _DIRECTORIES["libexecdir"],
         "PYINSTALLER_NAME": freezer.NAME,
         "PYINSTALLER_WORKDIR": str(scratch),
