@@ -18,6 +18,7 @@ from types import TracebackType
 
 import nvidia_device_plugin
 from wr_nvidia_k8s.common.errors import UserError
+from wr_nvidia_k8s.common.waiting import within
 from wr_nvidia_k8s.lab.jetson import lay_out
 
 SECONDS = 30
@@ -88,7 +89,7 @@ class PluginProcess:
         """Send the signal, if any, and return the exit code."""
         if number:
             self.process.send_signal(number)
-        code = await asyncio.wait_for(self.process.wait(), SECONDS)
+        code = await within(SECONDS, self.process.wait())
         await self._readers[0]
         return code
 

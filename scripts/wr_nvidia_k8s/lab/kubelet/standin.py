@@ -30,6 +30,7 @@ import grpc.aio
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 from nvidia_device_plugin import rpc
 from wr_nvidia_k8s.common.errors import UserError
+from wr_nvidia_k8s.common.waiting import within
 
 SOCKET = "kubelet.sock"
 CHECKPOINT = "kubelet_internal_checkpoint"
@@ -109,7 +110,7 @@ class KubeletStandin:
             async with self._changed:
                 await self._changed.wait_for(condition)
 
-        await asyncio.wait_for(until(), seconds)
+        await within(seconds, until())
 
     async def admit(self, pod: str, resource: str, count: int = 1) -> api.ContainerAllocateResponse:
         """Allocate devices to a pod of one container; returns what the container would be given.

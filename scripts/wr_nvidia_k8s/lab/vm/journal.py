@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from wr_nvidia_k8s.common.waiting import within
+
 RECORD = b"\x1e"  # what starts a record of journalctl --output=json-seq (RFC 7464)
 
 
@@ -97,7 +99,7 @@ class Journal:
                         raise EOFError(self.ended)
                     await self._changed.wait()
 
-        return await asyncio.wait_for(found(), seconds)
+        return await within(seconds, found())
 
 
 def _parse(record: bytes) -> Iterator[Entry]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wr_nvidia_k8s.common.errors import UserError
+from wr_nvidia_k8s.common.waiting import within
 from wr_nvidia_k8s.lab.vm import board
 from wr_nvidia_k8s.lab.vm.journal import Entry, Journal
 from wr_nvidia_k8s.lab.vm.tools import run
@@ -190,7 +191,7 @@ class Machine:
         """
         number = self.send(command)
         try:
-            status, output = await asyncio.wait_for(self._answer(number), self._deadline)
+            status, output = await within(self._deadline, self._answer(number))
         except (asyncio.TimeoutError, ConnectionError, EOFError):
             raise self.error(f"expected the machine to run {command!r}, got no answer") from None
         if status:
@@ -216,7 +217,7 @@ class Machine:
         """Shut it down in order. Raises MachineError where it does not."""
         self.send("systemctl poweroff")
         try:
-            status = await asyncio.wait_for(self._process.wait(), self._deadline)
+            status = await within(self._deadline, self._process.wait())
         except asyncio.TimeoutError:
             raise self.error("expected the machine to power itself off") from None
         if status:
