@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import time
-from pathlib import Path
 
 import grpc.aio
 
@@ -17,6 +15,7 @@ from wr_nvidia_k8s.common.scratch import temporary
 from wr_nvidia_k8s.lab import nodes
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
 from wr_nvidia_k8s.lab.plugin import jetson
+from wr_nvidia_k8s.lab.proc import cpu, memory, percentile, wakeups
 
 GPU = "nvidia.com/gpu"
 
@@ -46,24 +45,24 @@ async def measure(command: list[str] | None, starts: int, calls: int, idle_secon
                 await _registered(kubelet, expected)
                 restarted.append((time.perf_counter() - begin) * 1e3)
             await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
-            settled = _memory(plugin.process.pid)
+            settled = memory(plugin.process.pid)
             latencies = await _allocate(kubelet, calls)
-            loaded, before = _memory(plugin.process.pid), _cpu(plugin.process.pid)
-            wakeups = _wakeups(plugin.process.pid)
+            loaded, before = memory(plugin.process.pid), cpu(plugin.process.pid)
+            woken = wakeups(plugin.process.pid)
             await asyncio.sleep(idle_seconds)
-            idle = (_cpu(plugin.process.pid) - before) * 1e3
-            wakeups = _wakeups(plugin.process.pid) - wakeups
+            idle = (cpu(plugin.process.pid) - before) * 1e3
+            woken = wakeups(plugin.process.pid) - woken
         await kubelet.stop()
     return {
         "spawn_to_registered_ms_median": statistics.median(started), "spawn_to_registered_ms_max": max(started),
         "kubelet_restart_to_registered_ms_median": statistics.median(restarted),
-        "kubelet_restart_to_registered_ms_p99": _percentile(restarted, 99),
+        "kubelet_restart_to_registered_ms_p99": percentile(restarted, 99),
         "kubelet_restart_to_registered_ms_max": max(restarted),
         "rss_settled_kib": settled, "rss_after_load_kib": loaded,
         "allocate_us_median": statistics.median(latencies),
-        "allocate_us_p99": _percentile(latencies, 99),
+        "allocate_us_p99": percentile(latencies, 99),
         "idle_cpu_ms": idle, "idle_seconds": idle_seconds,
-        "idle_wakeups_per_second": wakeups / idle_seconds if idle_seconds else 0,
+        "idle_wakeups_per_second": woken / idle_seconds if idle_seconds else 0,
     }
 
 
@@ -82,27 +81,3 @@ async def _allocate(kubelet: KubeletStandin, calls: int) -> list[float]:
             await allocate(request)
             latencies.append((time.perf_counter() - begin) * 1e6)
     return latencies
-
-
-def _memory(pid: int) -> int:
-    """Resident set in KiB: proc(5), status."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])
-
-
-def _percentile(values: list[float], percent: int) -> float:
-    """The value that so many percent of the values do not exceed."""
-    return sorted(values)[max(0, -(-len(values) * percent // 100) - 1)]
-
-
-def _wakeups(pid: int) -> int:
-    """How often its threads have waited: proc(5), status, voluntary_ctxt_switches of each."""
-    texts = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/status")]
-    return sum(int(line.split()[1]) for text in texts for line in text.splitlines()
-               if line.startswith("voluntary_ctxt_switches:"))
-
-
-def _cpu(pid: int) -> float:
-    """User and system time in seconds: proc(5), stat, fields 14 and 15."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

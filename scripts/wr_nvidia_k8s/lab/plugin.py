@@ -126,9 +126,10 @@ class PluginProcess:
 
 
 def jetson(scratch: Path, *flags: str, folder: Path | None = None, board: str = "jetson-orin-nano",
-           command: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> PluginProcess:
+           command: Sequence[str] | None = None, environ: Mapping[str, str] | None = None,
+           on_line: Callable[[str], None] | None = None) -> PluginProcess:
     """The plugin on a simulated Jetson below `scratch`, with its kubelet folder there, too, or in `folder`."""
     root = lay_out(scratch / "board", board)
     return PluginProcess(scratch, "--driver-root", str(root), "--kubelet-socket",
                          str((folder or scratch / "kubelet") / "kubelet.sock"), *flags,
-                         command=command, environ=environ)
+                         command=command, environ=environ, on_line=on_line)

@@ -75,12 +75,15 @@ class KubeletStandin:
         self.folder.mkdir(mode=0o750, parents=True, exist_ok=True)
         for entry in self.folder.iterdir():
             if entry.name != CHECKPOINT and not entry.is_dir():
-                entry.unlink()
+                entry.unlink(missing_ok=True)
+        await self._serve(self.socket)
+
+    async def _serve(self, path: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._allocated = json.loads((self.folder / CHECKPOINT).read_text(encoding="utf-8"))
         self._server = grpc.aio.server()
         self._server.add_generic_rpc_handlers((rpc.handler(rpc.REGISTRATION, self),))
-        self._server.add_insecure_port(f"unix:{self.socket}")
+        self._server.add_insecure_port(f"unix:{path}")
         await self._server.start()
 
     async def stop(self) -> None:
