@@ -2,6 +2,8 @@
 """scripts/bench, as it is called."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +12,9 @@ from xml.etree import ElementTree
 from wr_nvidia_k8s.common.paths import TOP
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+def bench(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [str(TOP / "scripts/bench"), "--starts", "1", "--calls", "2", "--idle-seconds", "0", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
+    return subprocess.run(command, capture_output=True, text=True, env=environ)
 
 
 def test_without_a_program_this_source_tree_is_measured() -> None:
@@ -21,6 +23,18 @@ def test_without_a_program_this_source_tree_is_measured() -> None:
     figures = json.loads(done.stdout)
     assert figures["spawn_to_registered_ms_median"] > 0
     assert figures["allocate_us_median"] > 0
+    assert ("allocate_go_us_median" in figures) == bool(shutil.which("go"))
+    assert figures.get("allocate_go_us_median", 1) > 0
+
+
+def test_without_go_its_figures_are_left_out(tmp_path: Path) -> None:
+    for folder in os.environ["PATH"].split(":"):
+        for program in Path(folder).iterdir() if Path(folder).is_dir() else ():
+            if program.name != "go" and not (tmp_path / program.name).exists():
+                (tmp_path / program.name).symlink_to(program)
+    done = bench("--json", environ={**os.environ, "PATH": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert "allocate_us_median" in done.stdout and "allocate_go" not in done.stdout
 
 
 def test_an_unknown_program_is_one_line() -> None:

@@ -12,7 +12,7 @@ import grpc.aio
 from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
 from nvidia_device_plugin import rpc
 from wr_nvidia_k8s.common.scratch import temporary
-from wr_nvidia_k8s.lab import nodes
+from wr_nvidia_k8s.lab import go_client, nodes
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin
 from wr_nvidia_k8s.lab.plugin import jetson
 from wr_nvidia_k8s.lab.proc import cpu, memory, percentile, wakeups
@@ -23,7 +23,7 @@ GPU = "nvidia.com/gpu"
 async def measure(command: list[str] | None, starts: int, calls: int, idle_seconds: float) -> dict[str, float]:
     """Start the program `starts` times, call it `calls` times, watch it while idle. Units: ms, KiB, us.
 
-    command: None for this source tree's.
+    command: None for this source tree's. The calls are made from Python and, where there is a Go, from Go.
     """
     started, restarted = [], []
     with temporary("bench-", nodes.SOCKET_BYTES) as scratch:
@@ -46,7 +46,7 @@ async def measure(command: list[str] | None, starts: int, calls: int, idle_secon
                 restarted.append((time.perf_counter() - begin) * 1e3)
             await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
             settled = memory(plugin.process.pid)
-            latencies = await _allocate(kubelet, calls)
+            latencies, from_go = await _allocate(kubelet, calls), await _allocate_from_go(kubelet, calls)
             loaded, before = memory(plugin.process.pid), cpu(plugin.process.pid)
             woken = wakeups(plugin.process.pid)
             await asyncio.sleep(idle_seconds)
@@ -61,6 +61,8 @@ async def measure(command: list[str] | None, starts: int, calls: int, idle_secon
         "rss_settled_kib": settled, "rss_after_load_kib": loaded,
         "allocate_us_median": statistics.median(latencies),
         "allocate_us_p99": percentile(latencies, 99),
+        **({"allocate_go_us_median": statistics.median(from_go),
+            "allocate_go_us_p99": percentile(from_go, 99)} if from_go else {}),
         "idle_cpu_ms": idle, "idle_seconds": idle_seconds,
         "idle_wakeups_per_second": woken / idle_seconds if idle_seconds else 0,
     }
@@ -70,10 +72,20 @@ async def _registered(kubelet: KubeletStandin, count: int) -> None:
     await kubelet.wait_for(lambda: kubelet.registrations >= count)
 
 
+def _request(kubelet: KubeletStandin) -> api.AllocateRequest:
+    return api.AllocateRequest(container_requests=[{"devices_ids": sorted(kubelet.devices(GPU))[:1]}])
+
+
+async def _allocate_from_go(kubelet: KubeletStandin, calls: int) -> list[float]:
+    client = await asyncio.to_thread(go_client.program)
+    if not client:
+        return []
+    return await asyncio.to_thread(go_client.latencies, client, kubelet.folder / "nvidia-gpu.sock",
+                                   f"/{rpc.DEVICE_PLUGIN}/Allocate", _request(kubelet).SerializeToString(), calls)
+
+
 async def _allocate(kubelet: KubeletStandin, calls: int) -> list[float]:
-    request = api.AllocateRequest()
-    request.container_requests.add(devices_ids=sorted(kubelet.devices(GPU))[:1])
-    latencies = []
+    request, latencies = _request(kubelet), []
     async with grpc.aio.insecure_channel(f"unix:{kubelet.folder}/nvidia-gpu.sock") as channel:
         allocate = rpc.call(channel, rpc.DEVICE_PLUGIN, "Allocate")
         for _ in range(calls):

@@ -138,11 +138,14 @@ class _Run:
             await self.kubelet.stop()
             while self.dice.random() < 0.3:
                 await self.kubelet.be(self.dice.choice(BAD), self.dice.uniform(0, 0.2))
-            expected = self.kubelet.registrations + 1
+            expected, said = self.kubelet.registrations + 1, len(self.plugin.log)
             await self.kubelet.start()
             began = time.perf_counter()
             await self._registered(expected)
             times.append(time.perf_counter() - began)
+            if times[-1] > self.plan.stall_seconds:
+                self.result.failures.append(f"restart: registered after {times[-1]:.3f} s; the plugin's log meanwhile: "
+                                            f"{' | '.join(self.plugin.log[said:])}")
             await self.kubelet.wait_for(lambda: self.kubelet.capacity(GPU) == 1, _LOST_SECONDS)
         return times
 
