@@ -5,9 +5,15 @@
  * real one does, and refuses to work before nvmlInit and after nvmlShutdown.
  *
  * NVML_STANDIN_INIT: what nvmlInit returns; "hang", or -DHANG: it says so on stderr and never does. -DTALKS: it writes
- * to stdout. NVML_STANDIN_COUNT: how many cards there are, at most 3. NVML_STANDIN_NAME: the first one's name.
+ * to stdout. -DCONFINED: it says on stderr what it is kept from. NVML_STANDIN_COUNT: how many cards there are, at most 3. NVML_STANDIN_NAME: the first one's name.
  * NVML_STANDIN_LOST: a file that, while it is there, says which card has fallen off its bus.
  */
+#ifdef CONFINED
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +58,24 @@ static int is_lost(unsigned index)
 	return found;
 }
 
+#ifdef CONFINED
+static void say(const char *what, int succeeded)
+{
+	fprintf(stderr, "%s: %s\n", what, succeeded ? "done" : strerror(errno));
+}
+
+static void try_everything(void)
+{
+	say("writable code", mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+	    != MAP_FAILED);
+	say("network", socket(AF_INET, SOCK_STREAM, 0) >= 0);
+	say("root directory", chroot("/run") == 0);
+	say("file", open("/etc/a-file", O_CREAT | O_WRONLY, 0600) >= 0);
+	say("driver's node", open("/run/card/dev/nvidiactl", O_RDWR) >= 0);
+	say("another's node", open("/run/card/dev/other", O_RDWR) >= 0);
+}
+#endif
+
 static int put(char *to, unsigned length, const char *text)
 {
 	if (strlen(text) >= length)
@@ -74,6 +98,9 @@ int nvmlInitWithFlags(unsigned flags)
 	}
 #ifdef TALKS
 	puts("the library talks");
+#endif
+#ifdef CONFINED
+	try_everything();
 #endif
 	int code = text ? atoi(text) : SUCCESS;
 	initialized = code == SUCCESS && flags == 0;
