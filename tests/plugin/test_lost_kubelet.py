@@ -277,7 +277,7 @@ async def test_a_folder_outside_the_sandbox_is_named_with_what_to_do(scratch: Pa
                       environ={"PYTHONPATH": str(SOURCE)}) as plugin:
         assert await plugin.end() == 1
     assert f"ReadWritePaths={folder}" in plugin.log[-1] and "systemctl edit nvidia-device-plugin" in plugin.log[-1]
-    assert ("StateDirectory" in plugin.log[-1]) == linked
+    assert (f"{scratch}/link is a link to it" in plugin.log[-1]) == linked
 
 
 async def test_leftovers_of_killed_plugins_are_removed(scratch: Path, kubelet: KubeletStandin) -> None:

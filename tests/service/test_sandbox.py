@@ -108,3 +108,21 @@ def test_the_drivers_nodes_may_be_opened_and_no_others(board: Board, card: Path)
         pytest.skip("device nodes: run this outside of a container, or in one that may make them")
     assert "driver's node: No such device or address" in board.journal()
     assert "another's node: Operation not permitted" in board.journal()
+
+
+LEADS = {  # what the kubelet's folder is, and whether the GPU is offered there
+    "a link": ("mkdir -p /run/elsewhere /var/lib/kubelet; ln -s /run/elsewhere /var/lib/kubelet/device-plugins", True),
+    "below a link": ("mkdir -p /run/elsewhere; ln -s /run/elsewhere /var/lib/kubelet", True),
+    "nothing yet": ("true", True),
+    "a link into nothing": ("mkdir -p /var/lib/kubelet; ln -s /run/nothing /var/lib/kubelet/device-plugins", False),
+}
+
+
+@pytest.mark.parametrize("what", LEADS)
+def test_the_kubelets_folder_may_be(board: Board, card: Path, what: str) -> None:
+    make, is_served = LEADS[what]
+    board.start(card, f"rm -rf /var/lib/kubelet; {make}")
+    if is_served:
+        board.wait(f'"{GPU}": 3')
+    else:
+        board.wait("/run/nothing (/var/lib/kubelet/device-plugins is a link to it)")

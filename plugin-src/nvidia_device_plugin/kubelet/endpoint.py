@@ -136,10 +136,11 @@ class Endpoint:
 
 def advice(folder: Path, error: OSError) -> str:
     """What to do about a folder that cannot be written to."""
-    if error.errno != errno.EROFS:
-        return "check that the folder exists and is writable"
     real = folder.resolve()
-    link = "" if real == folder else f" ({folder} is a link to it, which the unit's StateDirectory= does not follow)"
+    link = "" if real == folder else f" ({folder} is a link to it)"
+    if error.errno != errno.EROFS:
+        return f"check that the folder exists, is writable and is not in a place that the service's sandbox hides, " \
+               f"such as /home: {real}{link}"
     return (f"where the service's sandbox forbids it, allow the folder: systemctl edit nvidia-device-plugin, then "
             f"under [Service]: ReadWritePaths={real}{link}")
 
