@@ -2,16 +2,12 @@
 """Another device plugin on the node, for the same resource: when it goes away, the GPU is offered again."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import grpc.aio
 import pytest
 
-from nvidia_device_plugin import deviceplugin_v1beta1_pb2 as api
-from nvidia_device_plugin import rpc
 from plugin.calls import SOCKET
+from plugin.rival import DEVICES, rival
 from wr_nvidia_k8s.lab.kubelet.standin import KubeletStandin, Resource
 from wr_nvidia_k8s.lab.plugin import jetson
 
@@ -40,40 +36,6 @@ class OldKubelet(KubeletStandin):
             await resource.channel.close(None)
 
 
-class Rival:
-    """A device plugin with one device."""
-
-    async def GetDevicePluginOptions(self, _request: api.Empty, _context: object) -> api.DevicePluginOptions:
-        return api.DevicePluginOptions()
-
-    async def ListAndWatch(self, _request: api.Empty, _context: object) -> AsyncIterator[api.ListAndWatchResponse]:
-        yield api.ListAndWatchResponse(devices=[api.Device(ID="rival", health="Healthy")])
-        await asyncio.Event().wait()
-
-    async def Allocate(self, _request: api.AllocateRequest, _context: object) -> api.AllocateResponse:
-        return api.AllocateResponse(container_responses=[api.ContainerAllocateResponse()])
-
-    GetPreferredAllocation = PreStartContainer = Allocate
-
-
-@contextlib.asynccontextmanager
-async def rival(kubelet: KubeletStandin, name: str) -> AsyncIterator[grpc.aio.Server]:
-    """One that has taken the resource, as NVIDIA's plugin does: it removes what is in its way."""
-    path = kubelet.folder / name
-    path.unlink(missing_ok=True)
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers((rpc.handler(rpc.DEVICE_PLUGIN, Rival()),))
-    server.add_insecure_port(f"unix:{path}")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"unix:{kubelet.socket}") as channel:
-        await rpc.call(channel, rpc.REGISTRATION, "Register")(
-            api.RegisterRequest(version="v1beta1", endpoint=name, resource_name=GPU), timeout=30)
-    await kubelet.wait_for(lambda: kubelet.devices(GPU) == {"rival"})
-    yield server
-    await server.stop(None)
-    path.unlink(missing_ok=True)
-
-
 @pytest.mark.parametrize("kind", [KubeletStandin, OldKubelet])
 @pytest.mark.parametrize("name", ["other.sock", SOCKET])
 async def test_when_it_goes_the_gpu_is_offered_again(scratch: Path, kind: type[KubeletStandin], name: str) -> None:
@@ -81,7 +43,8 @@ async def test_when_it_goes_the_gpu_is_offered_again(scratch: Path, kind: type[K
     await kubelet.start()
     async with jetson(scratch) as plugin:
         await kubelet.wait_for(lambda: kubelet.devices(GPU) == {"0"})
-        async with rival(kubelet, name):
+        async with rival(kubelet.socket, name):
+            await kubelet.wait_for(lambda: kubelet.devices(GPU) == DEVICES)
             if name == SOCKET:
                 await plugin.wait_log("<3>expected nobody to serve at .*, found process .*; waiting until it is gone")
                 await plugin.wait_notified("another plugin serves at")
@@ -96,8 +59,8 @@ async def test_a_restart_of_the_kubelet_is_no_end_of_a_rival(scratch: Path, kube
     """It wipes all sockets; one registration with the new one is enough."""
     async with jetson(scratch) as plugin:
         await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1)
-        async with rival(kubelet, "other.sock"):
-            pass
+        async with rival(kubelet.socket, "other.sock"):
+            await kubelet.wait_for(lambda: kubelet.devices(GPU) == DEVICES)
         await kubelet.wait_for(lambda: kubelet.devices(GPU) == {"0"})
         for count in range(3):
             (kubelet.folder / "another.sock").unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 """scripts/soak, as it is called: a short one, and that it tells what a plugin does wrong."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,22 @@ def test_an_unknown_program_is_one_line() -> None:
     done = soak("--program", "/no/such/program")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: --program: expected a program that can be run, found none at /no/such/program\n"
+
+
+# Runs a command with the signals as at a terminal, whatever this process ignores.
+DEFAULT = ("import os, signal, sys; [signal.signal(number, signal.SIG_DFL) for number in "
+           "(signal.SIGINT, signal.SIGHUP)]; os.execv(sys.argv[1], sys.argv[1:])")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_interrupted_it_ends_with_all_that_it_started(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", DEFAULT, str(TOP / "scripts/soak"), "--restarts", "100000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if "descriptors" in line or "seed" in line:
+                break
+        process.send_signal(number)
+        said = process.stderr.read()  # until whoever has inherited it is gone as well
+    assert process.returncode == 128 + number
+    assert "Traceback" not in said and "Error" not in said

@@ -8,11 +8,14 @@ import asyncio
 import json
 import random
 import shutil
+import signal
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 from wr_nvidia_k8s.common.errors import UserError
-from wr_nvidia_k8s.common.main import run_main
-from wr_nvidia_k8s.lab.soak import RELOADS_PER_HOUR, Plan, soak
+from wr_nvidia_k8s.common.main import SIGNALLED, run_main
+from wr_nvidia_k8s.lab.soak import RELOADS_PER_HOUR, Plan, Result, soak
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,8 +45,7 @@ def main() -> int:
         raise UserError(f"--program: expected a program that can be run, found none at {arguments.program}")
     seed = random.SystemRandom().randrange(1 << 32) if arguments.seed is None else arguments.seed
     plan = Plan(arguments.restarts, arguments.requests, arguments.hours, arguments.stall_seconds, seed)
-    _say(f"seed {seed}")
-    result = asyncio.run(soak([arguments.program] if arguments.program else None, plan, _say))
+    result = asyncio.run(_until_a_signal(soak([arguments.program] if arguments.program else None, plan, _say), seed))
     if arguments.json:
         print(json.dumps({"seed": seed, "figures": result.figures, "failures": result.failures}))
     else:
@@ -52,6 +54,27 @@ def main() -> int:
     for failure in result.failures:
         print(f"error: {failure}", file=sys.stderr)
     return 1 if result.failures else 0
+
+
+async def _until_a_signal(work: Coroutine[Any, Any, Result], seed: int) -> Result:
+    """What the work gives; a signal has it clean up first. An exception in the midst of gRPC's code would crash it."""
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+    came: list[int] = []
+
+    def stop(number: int) -> None:
+        came.append(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup(1)
+            loop.add_signal_handler(number, stop, number)
+    _say(f"seed {seed}")
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if came:
+            raise SystemExit(SIGNALLED + came[0]) from None
+        raise
 
 
 def _say(text: str) -> None:

@@ -75,16 +75,18 @@ async def soak(command: Sequence[str] | None, plan: Plan, say: Say) -> Result:
             if "Traceback" in line or line.startswith("<2>"):
                 result.failures.append(f"in the log: {line}")
 
-        await kubelet.start()
-        async with jetson(scratch, "--config-file", str(file), command=command, on_line=on_line) as plugin:
-            await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1, _LOST_SECONDS)
-            run = _Run(plan, result, dice, kubelet, plugin, file, say)
-            for phase, count in ((run.restart, plan.restarts), (run.ask, plan.requests),
-                                 (run.reload, round(plan.hours * RELOADS_PER_HOUR))):
-                await run.phase(phase.__name__, phase, count)
-            if plugin.process.returncode is None and await plugin.end(signal.SIGTERM):
-                result.failures.append("expected it to end with 0 at SIGTERM")
-        await kubelet.stop()
+        try:
+            await kubelet.start()
+            async with jetson(scratch, "--config-file", str(file), command=command, on_line=on_line) as plugin:
+                await kubelet.wait_for(lambda: kubelet.capacity(GPU) == 1, _LOST_SECONDS)
+                run = _Run(plan, result, dice, kubelet, plugin, file, say)
+                for phase, count in ((run.restart, plan.restarts), (run.ask, plan.requests),
+                                     (run.reload, round(plan.hours * RELOADS_PER_HOUR))):
+                    await run.phase(phase.__name__, phase, count)
+                if plugin.process.returncode is None and await plugin.end(signal.SIGTERM):
+                    result.failures.append("expected it to end with 0 at SIGTERM")
+        finally:
+            await kubelet.stop()
     return result
 
 
