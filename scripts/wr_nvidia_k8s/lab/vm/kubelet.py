@@ -18,7 +18,7 @@ _LIBRARY = "usr/local/lib/boot-test"
 _STATE = Path("/var/lib/boot-test")
 _PACKAGE = HERE.parents[1]
 # With the packages that they are in.
-_MODULES = ("lab/vm/node.py", "lab/kubelet/standin.py", "common/errors.py")
+_MODULES = ("lab/vm/node.py", "lab/kubelet/standin.py", "common/errors.py", "common/waiting.py")
 
 
 def best(arch: str) -> str:
