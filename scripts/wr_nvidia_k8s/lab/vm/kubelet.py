@@ -18,7 +18,7 @@ _LIBRARY = "usr/local/lib/boot-test"
 _STATE = Path("/var/lib/boot-test")
 _PACKAGE = HERE.parents[1]
 # With the packages that they are in.
-_MODULES = ("lab/vm/node.py", "lab/kubelet/standin.py", "common/errors.py", "common/waiting.py")
+MODULES = ("lab/vm/node.py", "lab/kubelet/standin.py", "common/errors.py", "common/waiting.py")
 
 
 def best(arch: str) -> str:
@@ -33,7 +33,7 @@ def install(kind: str, arch: str, tree: Path) -> list[str]:
     # The plugin's own dependencies have all that a kubelet's stand-in needs.
     shutil.copytree(parts.sysroot(ARCHES[arch]) / "usr/lib" / PYTHON / "site-packages", library)
     shutil.copytree(parts.plugin(), library, dirs_exist_ok=True)
-    for module in map(_PACKAGE.joinpath, _MODULES):
+    for module in map(_PACKAGE.joinpath, MODULES):
         for file in (module, *(folder / "__init__.py" for folder in module.parents if folder.is_relative_to(_PACKAGE))):
             copy = library / file.relative_to(_PACKAGE.parent)
             copy.parent.mkdir(parents=True, exist_ok=True)
