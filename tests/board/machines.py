@@ -108,6 +108,10 @@ class Build:
         """Write a file to the EFI system partition, as another computer does, with the machine switched off."""
         subprocess.run(["mcopy", "-o", "-i", f"{self.disk}@@{MIB}", "-", f"::{name}"], input=text.encode(), check=True)
 
+    def remove_boot(self, name: str) -> None:
+        """Remove such a file."""
+        host("mdel", "-i", f"{self.disk}@@{MIB}", f"::{name}")
+
     def boot(
         self, life: Callable[[Machine], Awaitable[None]], hardware: Sequence[str] = (), words: Sequence[str] = ()
     ) -> None:

@@ -20,7 +20,7 @@ def furnish(build: Build) -> None:
     build.unit("sshd.service", f"{oneshot('true')}[Install]\nWantedBy=multi-user.target\n")
 
 
-def test_a_file_on_the_boot_medium_and_one_that_is_wrong() -> None:
+def test_a_file_on_the_boot_medium_one_that_is_wrong_and_none() -> None:
     with building() as build:
         furnish(build)
 
@@ -42,7 +42,16 @@ def test_a_file_on_the_boot_medium_and_one_that_is_wrong() -> None:
             assert (await machine.run("cat /etc/hostname")).strip() == "press-7"
             await machine.power_off()
 
+        async def gone(machine: Machine) -> None:
+            unless = has_failed("k3s-agent.service")
+            await machine.wait(has_started("k3s-agent.service"), "the agent to start", 0, unless)
+            said = [entry.message for entry in machine.journal.entries if entry.is_from("k3s-agent.service")]
+            assert said == ["press-7", "K10f00::server:5ec4e7"], "what was applied stays"
+            await machine.power_off()
+
         build.image(1024, {FILE: f"hostname=press-7\r\nssh-key={KEY}\r\ntoken=K10f00::server:5ec4e7\r\n"})
         build.boot(first)
         build.write_boot(FILE, "hostname=Press\n")
         build.boot(wrong)
+        build.remove_boot(FILE)
+        build.boot(gone)

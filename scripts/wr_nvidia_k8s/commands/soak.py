@@ -23,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="scripts/soak", description=(__doc__ or "").split("\n", 1)[0],
         epilog="It fails where a registration is lost, where a registration or an answer takes longer than the stall "
                "that is allowed, where descriptors or memory grow, and where the log has a traceback. Exit codes: 0 "
-               "nothing of that happened; 1 something did, and is named. The defaults take an hour on an idle machine.")
+               "nothing of that happened; 1 something did, and is named. The defaults take about a quarter of an hour.")
     parser.add_argument("--program", help="the frozen program; without it, this source tree's")
     parser.add_argument("--restarts", type=int, default=1000, metavar="N",
                         help="kubelets that start, with delays between unlink, bind and listen, and after others that "

@@ -89,7 +89,7 @@ class JetsonJob(Job):
         tool = endings.get(self.image.suffix, f"tar -xzf {image} -C")
         size = f"{len(self._contents.sizes)} files, {device.human(self._contents.data)}"
         return [
-            (f"Unpack the archive ({size})", f'DIR=$(mktemp -d -p {folder} wr-flash-XXXXXXXX) && {tool} "$DIR"'),
+            (f"Unpack the archive ({size})", f'DIR=$(mktemp -d -p {folder}) && {tool} "$DIR"'),
             (self._step.title, f'cd "$DIR" && {self._step.shell()}'),
             *([] if self._keep else [("Remove the folder", 'rm -rf "$DIR"')]),
         ]
