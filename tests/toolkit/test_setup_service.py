@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.machine import HERE, VISIBLE, Machine, asks_by_mount, setting
+from toolkit.machine import VISIBLE, Machine, asks_by_mount, setting
+from wr_nvidia_k8s.common.paths import TOP
 
 UNIT = "nvidia-container-setup.service"
 VERSION = "580.95.05"
@@ -29,7 +30,7 @@ def pc(programs: Path, tmp_path: Path) -> Machine:
     library = machine.root / "usr" / "lib" / f"libnvidia-ml.so.{VERSION}"
     library.parent.mkdir(parents=True, exist_ok=True)
     compiler = ["gcc", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1", "-o", str(library)]
-    subprocess.run([*compiler, str(HERE / "nvml_names.c")], check=True)
+    subprocess.run([*compiler, str(TOP / "tests/plugin/nvml_standin.c")], check=True)
     machine.write(f"usr/lib/libcuda.so.{VERSION}")
     for name in ("libnvidia-ml", "libcuda"):
         machine.link(f"usr/lib/{name}.so.1", f"{name}.so.{VERSION}")
